@@ -1,0 +1,63 @@
+# The front door. Every target sets up what it needs; Debian 12 with make and python3.11-venv is enough.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PORT ?= 50080
+DATA ?= .kolony
+
+BIN := .venv/bin
+READY := .venv/ready
+# The build backend comes first, so that also the build takes no version that is not pinned.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(READY) ## Run a colony on this machine (PORT=50080 DATA=.kolony)
+	$(BIN)/kolony dev --port $(PORT) --data $(DATA)
+
+.PHONY: test
+test: $(READY) ## Run all tests (ARGS="-k name" picks some)
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## Measure the server beside raw PostgreSQL
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+.PHONY: check
+check: $(READY) ## Everything that must pass: format, lint, types, imports, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest
+
+.PHONY: format
+format: $(READY) ## Format the code and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: hooks
+hooks: $(READY) ## Check format, lint and imports before each commit
+	$(BIN)/pre-commit install
+
+.PHONY: constraints
+constraints: ## Pin the newest versions of all dependencies in constraints.txt
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[all,test,lint]'
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+.PHONY: clean
+clean: ## Remove the environment, caches and the colony of `make run`
+	rm -rf .venv .kolony build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find apiserver core tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) editables hatchling
+	$(INSTALL) --no-build-isolation --editable '.[all,test,lint]'
+	@touch $@

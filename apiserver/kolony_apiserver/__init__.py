@@ -1,0 +1,1 @@
+"""The Colonies server: an API of signed messages over PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Who may: rules, and the colony that each rule is about."""

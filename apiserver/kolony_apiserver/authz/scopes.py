@@ -1,0 +1,89 @@
+"""Colonies of objects, looked up by key alone: all that is read before the caller is authorised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from kolony.errors import BadRequest, KolonyError, NotFound
+from kolony.model.base import ColonyName
+from kolony.wire import attributes, executors, functions, logs
+from kolony_apiserver.authz.rules import Scope
+from kolony_apiserver.services.attributes import missing
+from kolony_apiserver.services.context import Context
+
+colonyname: Callable[[Any], str] = attrgetter("colonyname")
+"""The colony that a message names."""
+
+
+def of_process(reason: str = "process is nil", *, status: int = 500) -> Scope:
+    """The colony of the process that a message names; without one the refusal gives this reason and status."""
+
+    async def scope(context: Context, message: Any) -> ColonyName:
+        return await process_colony(context, message.processid, NotFound(f"{message.failure}, {reason}", status=status))
+
+    return scope
+
+
+async def process_colony(context: Context, processid: str, absent: KolonyError) -> ColonyName:
+    """The colony of a process; raise ``absent`` when there is no such process."""
+    homes = context.parts.homes
+    if (home := homes.get(processid)) is not None:
+        return home
+    colony = await context.store.processes.colony_of(processid)
+    if colony is None:
+        raise absent
+    homes.put(processid, colony)
+    return colony
+
+
+async def of_executor(context: Context, message: Any) -> ColonyName:
+    """The colony that a message about an executor names, once it is known to have that executor."""
+    if await context.store.executors.get(message.colonyname, message.executorname) is None:
+        raise NotFound(f"{message.failure}, executor is nil", status=500)
+    return ColonyName(message.colonyname)
+
+
+async def of_executor_id(context: Context, message: executors.GetExecutorById) -> ColonyName:
+    """The colony of an executor by its identity: one in which the caller is a member, if there are several."""
+    colonies = await context.store.executors.colonies_of(message.executorid)
+    if not colonies:
+        raise NotFound(f"{message.failure}, executor is nil")
+    return next((colony for colony in colonies if context.caller.is_approved_member(colony)), colonies[0])
+
+
+async def of_function(context: Context, message: functions.RemoveFunction) -> ColonyName:
+    """The colony of a function."""
+    if not message.functionid:
+        raise BadRequest(f"{message.failure}, msg.FunctionID is empty")
+    owner = await context.store.functions.owner(message.functionid)
+    if owner is None:
+        raise NotFound(f"{message.failure}, function does not exist")
+    return owner.colonyname
+
+
+async def of_attribute(context: Context, message: attributes.GetAttribute) -> ColonyName:
+    """The colony of an attribute."""
+    attribute = await context.store.attributes.get(message.attributeid)
+    if attribute is None:
+        raise missing()
+    return ColonyName(attribute.targetcolonyname)
+
+
+async def of_target(context: Context, message: attributes.AddAttribute) -> ColonyName:
+    """The colony of the process that an attribute is for."""
+    if message.attribute is None:
+        raise BadRequest(f"{message.failure}, attribute is nil")
+    absent = NotFound(f"{message.failure}, process not found")
+    return await process_colony(context, message.attribute.targetid, absent)
+
+
+async def of_log(context: Context, message: logs.GetLogs) -> ColonyName:
+    """The colony whose log a message asks for."""
+    if not message.executorname:
+        absent = NotFound(f"{message.failure}, process does not exist", status=500)
+        return await process_colony(context, message.processid, absent)
+    if await context.store.executors.get(message.colonyname, message.executorname) is None:
+        raise NotFound(f"{message.failure}, executor does not exist", status=500)
+    return ColonyName(message.colonyname)

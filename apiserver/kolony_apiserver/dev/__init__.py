@@ -1,0 +1,1 @@
+"""A whole colony on one machine, for trying things and for tests."""

@@ -1,0 +1,197 @@
+"""The requirement classes in memory, arranged so that the best of them for an offer are found at once.
+
+Classes lie in *shelves*: one per colony, executor type, executor name (or anyone) and location (or anywhere), so
+an offer looks at four shelves at the most. On a shelf, each pair of bounds on CPU and memory that was ever offered
+has a *view*: a heap of the classes that fit the bounds, by the prioritytime of what waits first in them.
+
+``head`` of a class is a hint. It is exact as far as this server knows; other servers submit and claim as well, so
+a probe of the database corrects it every second.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from kolony_apiserver.queue.requirements import Offer, Requirements
+
+Bounds = tuple[int | None, int | None]
+ShelfKey = tuple[str, str, str | None, str]
+"""Colony, executor type, executor name or `None` for anyone, location or empty for anywhere."""
+
+
+class RequirementClass:
+    """One class: its demands, and the smallest prioritytime that waits in it (`None`: nothing does)."""
+
+    __slots__ = ("arrived", "classid", "colonyname", "head", "requirements", "shelves")
+
+    def __init__(self, classid: int, colonyname: str, requirements: Requirements) -> None:
+        self.classid = classid
+        self.colonyname = colonyname
+        self.requirements = requirements
+        self.head: int | None = None
+        self.arrived: int | None = None
+        self.shelves: list[Shelf] = []
+
+
+class View:
+    """The classes of a shelf that fit one pair of bounds, in a heap by head; outdated entries are dropped late."""
+
+    __slots__ = ("_cpu", "_heap", "_mem", "classes")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._cpu, self._mem = bounds
+        self._heap: list[tuple[int, int]] = []
+        self.classes: dict[int, RequirementClass] = {}
+
+    def add(self, each: RequirementClass) -> None:
+        """Take in a class if it fits."""
+        needs = each.requirements
+        if (self._cpu is None or needs.cpu <= self._cpu) and (self._mem is None or needs.mem <= self._mem):
+            self.classes[each.classid] = each
+            self.moved(each)
+
+    def remove(self, classid: int) -> None:
+        """Forget a class."""
+        self.classes.pop(classid, None)
+
+    def moved(self, each: RequirementClass) -> None:
+        """Note the new head of a class."""
+        if each.head is not None and each.classid in self.classes:
+            heapq.heappush(self._heap, (each.head, each.classid))
+
+    def best(self, count: int) -> list[RequirementClass]:
+        """The classes with the smallest heads."""
+        found: dict[int, tuple[int, RequirementClass]] = {}
+        while self._heap and len(found) < count:
+            head, classid = heapq.heappop(self._heap)
+            each = self.classes.get(classid)
+            if each is not None and each.head == head:
+                found[classid] = (head, each)
+        for classid, (head, _) in found.items():
+            heapq.heappush(self._heap, (head, classid))
+        return [each for _, each in found.values()]
+
+
+class Shelf:
+    """The classes for one executor name (or anyone) at one location (or anywhere)."""
+
+    __slots__ = ("classes", "key", "views")
+
+    def __init__(self, key: ShelfKey) -> None:
+        self.key = key
+        self.classes: dict[int, RequirementClass] = {}
+        self.views: dict[Bounds, View] = {}
+
+    def view(self, bounds: Bounds) -> View:
+        """The view for these bounds, made on first use."""
+        view = self.views.get(bounds)
+        if view is None:
+            view = self.views[bounds] = View(bounds)
+            for each in self.classes.values():
+                view.add(each)
+        return view
+
+
+class ClassIndex:
+    """All requirement classes this server knows."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, RequirementClass] = {}
+        self._ids: dict[tuple[str, Requirements], int] = {}
+        self._shelves: dict[ShelfKey, Shelf] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def classid(self, colonyname: str, requirements: Requirements) -> int | None:
+        """The id of the class with these demands, if it is known."""
+        return self._ids.get((colonyname, requirements))
+
+    def get(self, classid: int) -> RequirementClass | None:
+        """A class by its id."""
+        return self._by_id.get(classid)
+
+    def add(self, classid: int, colonyname: str, requirements: Requirements) -> RequirementClass:
+        """Take in a class; one that is known already stays as it is."""
+        if (known := self._by_id.get(classid)) is not None:
+            return known
+        each = RequirementClass(classid, colonyname, requirements)
+        self._by_id[classid] = each
+        self._ids[colonyname, requirements] = classid
+        for key in _shelf_keys(colonyname, requirements):
+            shelf = self._shelves.get(key)
+            if shelf is None:
+                shelf = self._shelves[key] = Shelf(key)
+            shelf.classes[classid] = each
+            each.shelves.append(shelf)
+            for view in shelf.views.values():
+                view.add(each)
+        return each
+
+    def remove(self, classid: int) -> None:
+        """Forget a class."""
+        each = self._by_id.pop(classid, None)
+        if each is None:
+            return
+        del self._ids[each.colonyname, each.requirements]
+        for shelf in each.shelves:
+            del shelf.classes[classid]
+            for view in shelf.views.values():
+                view.remove(classid)
+            if not shelf.classes:
+                del self._shelves[shelf.key]
+
+    def remove_colony(self, colonyname: str) -> None:
+        """Forget the classes of a colony."""
+        for classid in [each.classid for each in self._by_id.values() if each.colonyname == colonyname]:
+            self.remove(classid)
+
+    def set_head(self, each: RequirementClass, head: int | None) -> None:
+        """Note what waits first in a class now."""
+        if head == each.head:
+            return
+        each.head = head
+        if head is not None:
+            for shelf in each.shelves:
+                for view in shelf.views.values():
+                    view.moved(each)
+
+    def arrived(self, classid: int, prioritytime: int) -> bool:
+        """Note that a process waits in a class; whether that changes what waits first there."""
+        each = self._by_id.get(classid)
+        if each is None:
+            return True
+        if each.arrived is None or prioritytime < each.arrived:
+            each.arrived = prioritytime
+        if each.head is not None and each.head <= prioritytime:
+            return False
+        self.set_head(each, prioritytime)
+        return True
+
+    def views(self, offer: Offer) -> tuple[View, ...]:
+        """The views that hold every class an offer can take; equal for offers that can take the same."""
+        bounds = (offer.cpu, offer.mem)
+        keys = [
+            (offer.colonyname, offer.executortype, name, location)
+            for name in (None, offer.executorname)
+            for location in (("", offer.location) if offer.location else ("",))
+        ]
+        return tuple(shelf.view(bounds) for key in keys if (shelf := self._shelves.get(key)) is not None)
+
+
+def best(views: Iterable[View], count: int) -> list[RequirementClass]:
+    """The classes with the smallest heads over several views."""
+    found = {each.classid: each for view in views for each in view.best(count)}
+    return heapq.nsmallest(count, found.values(), key=lambda each: each.head or 0)
+
+
+def members(views: Iterable[View], *, start: int, count: int) -> Iterator[RequirementClass]:
+    """Some of the classes in several views, whatever waits in them."""
+    return islice((each for view in views for each in view.classes.values()), start, start + count)
+
+
+def _shelf_keys(colonyname: str, requirements: Requirements) -> list[ShelfKey]:
+    names = requirements.executornames or (None,)
+    return [(colonyname, requirements.executortype, name, requirements.location) for name in names]

@@ -1,0 +1,1 @@
+"""From envelope to reply: routes, a module per family, and their dispatch."""

@@ -1,0 +1,28 @@
+"""All routes, by payload type."""
+
+from kolony_apiserver.rpc import (
+    assignments,
+    attributes,
+    colonies,
+    executors,
+    functions,
+    locations,
+    logs,
+    processes,
+    server,
+    users,
+)
+from kolony_apiserver.rpc.route import Route
+
+_FAMILIES = (server, colonies, executors, users, functions, processes, assignments, attributes, logs, locations)
+
+
+def registry() -> dict[str, Route]:
+    """The routes by payload type; one that stands twice is an error."""
+    routes: dict[str, Route] = {}
+    for family in _FAMILIES:
+        for route in family.ROUTES:
+            if route.payloadtype in routes:
+                raise ValueError(f"{route.payloadtype} has two routes")
+            routes[route.payloadtype] = route
+    return routes

@@ -1,0 +1,58 @@
+"""What is deleted with age: successful processes and logs where the settings say so, and what is remembered
+for a while only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from kolony_apiserver.clock import to_ns
+from kolony_apiserver.membership import Caller
+from kolony_apiserver.services.context import Context, Parts, open_context
+
+INTERVAL = 60.0
+_AT_ONCE = 1_000
+_CLASS_AGE = timedelta(minutes=1)
+_CHANGE_AGE = timedelta(minutes=5)
+
+
+async def tick(parts: Parts, server: Caller) -> None:
+    """Delete all that is too old, in bounded transactions."""
+    settings, now = parts.settings, parts.clock.now()
+    if settings.retention:
+        before = now - timedelta(seconds=settings.retention_age)
+        async with open_context(parts, server) as context:
+            colonies = await context.store.colonies.find()
+        for colony in colonies:
+            name = colony.name
+            await _until_done(parts, server, lambda context, name=name: context.store.deadlines.remove_old_processes(  # type: ignore[misc]
+                name, before=before, limit=_AT_ONCE
+            ))
+            await _until_done(parts, server, lambda context, name=name: context.store.deadlines.remove_old_logs(  # type: ignore[misc]
+                name, before=to_ns(before), limit=_AT_ONCE
+            ))
+    await _until_done(parts, server, lambda context: context.store.deadlines.remove_old_submissions(
+        before=now - timedelta(seconds=settings.idempotency_window), limit=_AT_ONCE
+    ))
+    await _until_done(parts, server, lambda context: context.store.deadlines.remove_old_nonces(
+        before=now - 2 * timedelta(seconds=settings.freshness_window), limit=_AT_ONCE
+    ))
+    await _until_done(parts, server, lambda context: _remove_classes(context))
+    async with open_context(parts, server) as context:
+        await context.store.members.forget_old_changes(before=now - _CHANGE_AGE)
+
+
+async def _remove_classes(context: Context) -> int:
+    before = context.parts.clock.now() - _CLASS_AGE
+    removed = await context.store.assignments.remove_empty_classes(before=before, limit=_AT_ONCE)
+    await context.store.counts.remove_classes(removed)
+    context.after_commit(lambda: context.parts.room.forget_classes(removed))
+    return len(removed)
+
+
+async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[int]]) -> None:
+    while True:
+        async with open_context(parts, server) as context:
+            done = await step(context)
+        if done < _AT_ONCE:
+            return

@@ -1,0 +1,171 @@
+"""A server from start to end: what it is made of, and the order in which it is started and stopped.
+
+On SIGTERM the server says it is not ready, ends parked calls as their timeout would, lets calls under way finish and
+commit what they wrote, and exits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from zoneinfo import ZoneInfo
+
+import prometheus_client
+import uvicorn
+import uvloop
+
+from kolony.crypto import Identity
+from kolony.errors import KolonyError
+from kolony_apiserver.clock import DatabaseClock
+from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
+from kolony_apiserver.events.hub import Hub
+from kolony_apiserver.logs import configure_logging
+from kolony_apiserver.membership import POLL_INTERVAL, Caller, Callers
+from kolony_apiserver.metrics import Metrics
+from kolony_apiserver.queue.room import WaitingRoom
+from kolony_apiserver.scans import counts, deadlines, executors, retention
+from kolony_apiserver.scans.loop import Loop
+from kolony_apiserver.services.context import Homes, Parts
+from kolony_apiserver.settings import Settings, from_environment
+from kolony_apiserver.store.assignments import AssignmentWrites
+from kolony_apiserver.store.database import Database
+from kolony_apiserver.store.members import MemberReads
+from kolony_apiserver.store.migrate import migrate
+from kolony_apiserver.store.nonces import Nonces
+from kolony_apiserver.store.processes import ProcessWrites
+from kolony_apiserver.store.unit import Store
+from kolony_apiserver.web.app import create_app
+
+log = logging.getLogger(__name__)
+
+SERVER = Caller(identity=Identity("server"))
+"""The server itself, as the one who acts in loops."""
+
+_ROOM_INTERVAL = 1.0
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts of a server, with its loops running; on exit what was begun is finished first."""
+    await asyncio.to_thread(migrate, settings.dsn)
+    clock = DatabaseClock(ZoneInfo(settings.timezone))
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database(settings.dsn, timezone=settings.timezone, pool_size=settings.pool_size)
+        )
+        if settings.server_id:
+            async with database.session() as session:
+                await Store(session).server.init_server_id(settings.server_id)
+        reads = MemberReads(database)
+        assignments = AssignmentWrites(database)
+        parts = Parts(
+            settings=settings,
+            clock=clock,
+            database=database,
+            writes=ProcessWrites(database),
+            nonces=Nonces(database),
+            callers=Callers(reads, clock),
+            contacts=Contacts(database, clock),
+            room=WaitingRoom(assignments, clock),
+            hub=Hub(),
+            metrics=Metrics(),
+            homes=Homes(),
+        )
+        for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
+            stack.push_async_callback(close)
+        parts.metrics.build_info.labels(settings.build_version).set(1)
+        await parts.callers.tick()
+        await parts.room.load()
+        claims = asyncio.create_task(parts.room.run(), name="claims")
+        stack.push_async_callback(_cancelled, claims)
+        for loop in _loops(parts):
+            loop.start()
+            stack.push_async_callback(loop.stop)
+        yield parts
+
+
+def _loops(parts: Parts) -> list[Loop]:
+    ticks = functools.partial
+    return [
+        Loop("membership", parts.callers.tick, interval=POLL_INTERVAL),
+        Loop("contacts", parts.contacts.tick, interval=FLUSH_INTERVAL),
+        Loop("queue", parts.room.tick, interval=_ROOM_INTERVAL),
+        Loop("deadlines", ticks(deadlines.tick, parts, SERVER), interval=deadlines.INTERVAL),
+        Loop("executors", ticks(executors.tick, parts, SERVER), interval=parts.settings.cleanup_interval),
+        Loop("retention", ticks(retention.tick, parts, SERVER), interval=retention.INTERVAL),
+        Loop("counts", ticks(counts.fold, parts, SERVER), interval=counts.INTERVAL),
+        Loop("gauges", ticks(counts.measure, parts, SERVER), interval=counts.GAUGE_INTERVAL),
+    ]
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+class _WebServer(uvicorn.Server):
+    """Uvicorn that tells us when it begins to stop."""
+
+    def __init__(self, config: uvicorn.Config, draining: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._draining = draining
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._draining()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+
+
+async def serve(settings: Settings, *, started: Callable[[], None] = lambda: None) -> None:
+    """Run a server until SIGTERM or SIGINT; ``started`` is called once it takes calls."""
+    async with open_parts(settings) as parts:
+        ready = asyncio.Event()
+        ready.set()
+
+        def drain() -> None:
+            log.info("stopping: parked calls end, calls under way finish")
+            ready.clear()
+            parts.room.shut()
+
+        app = create_app(parts, ready.is_set)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=int(settings.drain_timeout),
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+        )
+        if settings.monitor_port:
+            prometheus_client.start_http_server(settings.monitor_port, registry=parts.metrics.registry)
+        server = _WebServer(config, drain)
+        notice = asyncio.create_task(_once_started(server, started))
+        await server.serve()
+        notice.cancel()
+
+
+async def _once_started(server: uvicorn.Server, started: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    started()
+
+
+def run() -> None:
+    """Run a server with the settings of the environment."""
+    try:
+        settings = from_environment()
+        configure_logging(verbose=settings.verbose)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except KolonyError as error:
+        sys.exit(f"kolony-apiserver: {error.message}")

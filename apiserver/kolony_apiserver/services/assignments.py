@@ -1,0 +1,66 @@
+"""Rules of assignment: who gets work, and when it is held back."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from kolony.errors import AssignTimeout, BadRequest, NotFound, ServerError, Unavailable
+from kolony.model.processes import Process
+from kolony.wire import assignments as wire
+from kolony_apiserver.queue.requirements import offer_of
+from kolony_apiserver.services.context import Context
+
+_PAUSED = "colony assignments are paused"
+LONGEST_WAIT = 10 * 365 * 86_400
+"""Seconds; clients may ask to wait for ever, and a timer cannot."""
+
+
+async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[Raw]:
+    """Take the next process that the caller may run; the caller waits in the room, holding nothing."""
+    parts = context.parts
+    if message.timeout == 0:
+        raise BadRequest("Invalid timeout value, timeout cannot be zero")
+    executor = context.caller.executor_in(message.colonyname)
+    if executor is None:
+        raise ServerError("Failed to assign process, executor not found")
+    offer = offer_of(
+        colonyname=message.colonyname,
+        executortype=executor.type,
+        executorname=executor.name,
+        location=executor.location,
+        cpu=message.availablecpu,
+        mem=message.availablemem,
+    )
+    process = await parts.room.take(
+        offer,
+        context.caller.identity,
+        timeout=min(message.timeout, LONGEST_WAIT),
+        disconnected=context.disconnected,
+    )
+    if process is not None:
+        parts.homes.put(process.processid, context.colony)
+        parts.hub.publish(process)
+        return process
+    if not await context.store.assignments.is_paused(message.colonyname):
+        raise NotFound("No process available for assignment")
+    if message.timeout < 0:
+        raise Unavailable(f"No processes available: {_PAUSED}")
+    raise AssignTimeout(f"Assignment timeout: {_PAUSED}")
+
+
+async def pause(context: Context, message: wire.PauseAssignments) -> None:
+    """Hold back all processes of a colony."""
+    await context.store.assignments.set_paused(message.colonyname, paused=True)
+    context.after_commit(lambda: context.parts.room.pause(message.colonyname))
+
+
+async def resume(context: Context, message: wire.ResumeAssignments) -> None:
+    """Hand out processes of a colony again, and wake who waits."""
+    await context.store.assignments.set_paused(message.colonyname, paused=False)
+    context.after_commit(lambda: context.parts.room.resume(message.colonyname))
+
+
+async def pause_status(context: Context, message: wire.GetPauseStatus) -> wire.PauseStatus:
+    """Whether a colony is paused."""
+    paused = await context.store.assignments.is_paused(message.colonyname)
+    return wire.PauseStatus(colonyname=message.colonyname, ispaused=paused)

@@ -1,0 +1,116 @@
+"""What a service works with: who calls, one unit of work, and the parts of the server that live on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import msgspec
+from msgspec import Raw
+
+from kolony.model.base import ColonyName
+from kolony.model.processes import Process
+from kolony_apiserver.clock import DatabaseClock
+from kolony_apiserver.contacts import Contacts
+from kolony_apiserver.events.hub import Hub
+from kolony_apiserver.membership import Caller, Callers
+from kolony_apiserver.metrics import Metrics
+from kolony_apiserver.queue.room import WaitingRoom
+from kolony_apiserver.settings import Settings
+from kolony_apiserver.store.database import Database
+from kolony_apiserver.store.nonces import Nonces
+from kolony_apiserver.store.processes import ProcessWrites
+from kolony_apiserver.store.unit import Store
+
+
+Disconnected = Callable[[], Awaitable[None]]
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the server that all calls share."""
+
+    settings: Settings
+    clock: DatabaseClock
+    database: Database
+    writes: ProcessWrites
+    nonces: Nonces
+    callers: Callers
+    contacts: Contacts
+    room: WaitingRoom
+    hub: Hub
+    metrics: Metrics
+    homes: Homes
+
+
+class Homes:
+    """The colonies of recent processes, so that authorising the executor that closes one costs no query.
+
+    A process never moves; what is remembered of one that was deleted does no harm.
+    """
+
+    def __init__(self, size: int = 50_000) -> None:
+        self._size = size
+        self._colonies: dict[str, ColonyName] = {}
+
+    def get(self, processid: str) -> ColonyName | None:
+        """The colony of a process, if it is remembered."""
+        return self._colonies.get(processid)
+
+    def put(self, processid: str, colony: ColonyName) -> None:
+        """Remember a process; the oldest is forgotten when there are too many."""
+        self._colonies[processid] = colony
+        if len(self._colonies) > self._size:
+            del self._colonies[next(iter(self._colonies))]
+
+
+class Context:
+    """One call: the caller, a store whose transaction ends with the call, and what to do once it is committed."""
+
+    __slots__ = ("_after", "caller", "colony", "disconnected", "parts", "store")
+
+    def __init__(self, parts: Parts, caller: Caller, store: Store, disconnected: Disconnected | None = None) -> None:
+        self.parts = parts
+        self.caller = caller
+        self.store = store
+        self.colony = ColonyName("")
+        """The colony for which the caller was authorised."""
+        self.disconnected = disconnected
+        """Returns when the client went away; for calls that wait."""
+        self._after: list[Callable[[], None]] = []
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Do this once the transaction is committed, and not at all when it fails."""
+        self._after.append(action)
+
+    def committed(self) -> None:
+        """Do what waits for the commit."""
+        for action in self._after:
+            action()
+
+    async def members_changed(self, identities: Iterable[str]) -> None:
+        """Record that these identities are something else from now on, on every server."""
+        changed = [identity for identity in identities if identity]
+        await self.store.members.changed(changed)
+        self.after_commit(lambda: self.parts.callers.forget(changed))
+
+    async def publish(self, *, processid: str, colonyname: str, executortype: str, state: int) -> None:
+        """Tell subscribers, if there are any, what became of a process that is committed."""
+        if self.parts.hub.wanted(
+            processid=processid, colonyname=colonyname, executortype=executortype, state=state
+        ) and (process := await self.store.processes.get(colonyname, processid)):
+            self.parts.hub.publish(process)
+
+    def publish_after_commit(self, process: Process[Raw]) -> None:
+        """Tell subscribers of a process once this unit of work is committed."""
+        self.after_commit(lambda: self.parts.hub.publish(process))
+
+
+@asynccontextmanager
+async def open_context(
+    parts: Parts, caller: Caller, disconnected: Disconnected | None = None
+) -> AsyncIterator[Context]:
+    """A context whose transaction is committed when the block ends well, undone when it raises."""
+    async with parts.database.session() as session:
+        context = Context(parts, caller, Store(session), disconnected)
+        yield context
+    context.committed()

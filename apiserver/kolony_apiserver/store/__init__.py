@@ -1,0 +1,1 @@
+"""The database: named queries, repositories per family, batches, migrations. Only this package knows PostgreSQL."""

@@ -1,0 +1,40 @@
+"""Attributes in the database."""
+
+from __future__ import annotations
+
+from kolony.model.attributes import Attribute
+from kolony_apiserver.store.database import Row
+from kolony_apiserver.store.repository import Repository
+
+
+class Attributes(Repository):
+    """Queries about attributes."""
+
+    async def add(self, attribute: Attribute, *, executorid: str) -> bool:
+        """Attach an attribute; false when this executor does not run the process."""
+        added = await self.session.value(
+            "add_attribute",
+            attributeid=attribute.attributeid,
+            targetid=attribute.targetid,
+            attributetype=attribute.attributetype,
+            key=attribute.key,
+            value=attribute.value,
+            executorid=executorid,
+        )
+        return added is not None
+
+    async def get(self, attributeid: str) -> Attribute | None:
+        """One attribute, which names its colony."""
+        return await self.session.one("get_attribute", _attribute, attributeid=attributeid)
+
+
+def _attribute(row: Row) -> Attribute:
+    return Attribute(
+        attributeid=row["attributeid"],
+        targetid=row["targetid"],
+        targetcolonyname=row["colonyname"],
+        state=row["state"],
+        attributetype=row["attributetype"],
+        key=row["key"],
+        value=row["value"],
+    )

@@ -1,0 +1,58 @@
+"""Counters: what polls read instead of counting rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from kolony.model.base import ColonyName
+from kolony_apiserver.store.repository import Repository
+
+
+class Count(NamedTuple):
+    """How many processes of a colony are in a state."""
+
+    colonyname: ColonyName
+    state: int
+    count: int
+
+
+class Oldest(NamedTuple):
+    """When the longest waiting process of a colony was submitted."""
+
+    colonyname: ColonyName
+    submissiontime: datetime | None
+
+
+class Silence(NamedTuple):
+    """When the longest silent executor of a colony and type was heard from."""
+
+    colonyname: ColonyName
+    executortype: str
+    heard: datetime
+
+
+class Counts(Repository):
+    """Queries about counters."""
+
+    async def fold(self, limit: int) -> int:
+        """Add up at most this many changes; how many there were."""
+        await self.session.run("lock_counts")
+        return int(await self.session.value("fold_counts", limit=limit))
+
+    async def remove_classes(self, classids: Sequence[int]) -> None:
+        """Drop the counts of classes that are gone."""
+        await self.session.run("remove_class_counts", classids=list(classids))
+
+    async def processes(self) -> list[Count]:
+        """How many processes of each colony are in each state."""
+        return await self.session.all("count_processes", lambda row: Count(**row))
+
+    async def oldest_waiting(self) -> list[Oldest]:
+        """The longest waiting process of each colony, one probe each."""
+        return await self.session.all("oldest_waiting", lambda row: Oldest(**row))
+
+    async def silence(self) -> list[Silence]:
+        """The longest silent executor of each colony and type."""
+        return await self.session.all("executor_silence", lambda row: Silence(**row))

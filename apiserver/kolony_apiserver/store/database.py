@@ -1,0 +1,163 @@
+"""Connections to PostgreSQL: a pool for ordinary calls, and lanes for the statements of the hot path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from kolony_apiserver.store.failures import translated
+from kolony_apiserver.store.queries import queries
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+Connection = AsyncConnection[dict[str, Any]]
+
+_LANE_OPTIONS = (
+    # Prepared once, when the tables may be empty: the plan must not depend on how much they held then.
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
+    " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c statement_timeout=30s"
+)
+_POOL_OPTIONS = "-c jit=off -c statement_timeout=60s"
+
+
+class Database:
+    """The connections of one server."""
+
+    def __init__(self, dsn: str, *, timezone: str = "UTC", pool_size: int = 10) -> None:
+        self._dsn = dsn
+        self._timezone = timezone
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            connection_class=AsyncConnection[dict[str, Any]],
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            timeout=10,
+            kwargs=self._arguments(_POOL_OPTIONS),
+        )
+
+    def _arguments(self, options: str) -> dict[str, Any]:
+        return {
+            "row_factory": dict_row,
+            "prepare_threshold": 0,
+            "options": f"{options} -c TimeZone={self._timezone}",
+            "application_name": "kolony",
+        }
+
+    async def __aenter__(self) -> Self:
+        with translated():
+            await self._pool.open(wait=True, timeout=30)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A unit of work: committed when the block ends well, undone when it raises."""
+        session = Session(self._pool)
+        try:
+            yield session
+        except BaseException:
+            await session.end(commit=False)
+            raise
+        await session.end(commit=True)
+
+    def lane(self, *, durable: bool = True) -> Lane:
+        """A connection of its own for one kind of statement.
+
+        With ``durable`` off a commit does not wait for the disk; it is durable as soon as any later durable
+        commit is, since the log is written in order.
+        """
+        options = _LANE_OPTIONS if durable else f"{_LANE_OPTIONS} -c synchronous_commit=off"
+        return Lane(self._dsn, self._arguments(options))
+
+    def statistics(self) -> dict[str, int]:
+        """Sizes and waits of the pool, as psycopg counts them."""
+        return self._pool.get_stats()
+
+
+class Session:
+    """Runs named queries in one transaction, which starts with the first of them."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+        self._connection: Connection | None = None
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await self._pool.getconn()
+        return self._connection
+
+    async def all(self, name: str, make: Callable[[Row], T], /, **parameters: Any) -> list[T]:
+        """The rows of a query, each made into an object."""
+        with translated():
+            cursor = await (await self._connected()).execute(queries()[name], parameters)
+            return [make(row) for row in await cursor.fetchall()]
+
+    async def one(self, name: str, make: Callable[[Row], T], /, **parameters: Any) -> T | None:
+        """The first row of a query as an object, or `None`."""
+        with translated():
+            cursor = await (await self._connected()).execute(queries()[name], parameters)
+            row = await cursor.fetchone()
+        return None if row is None else make(row)
+
+    async def value(self, name: str, /, **parameters: Any) -> Any:
+        """The first column of the first row, or `None`."""
+        return await self.one(name, lambda row: next(iter(row.values())), **parameters)
+
+    async def run(self, name: str, /, **parameters: Any) -> int:
+        """Run a query for its effect; how many rows it touched."""
+        with translated():
+            cursor = await (await self._connected()).execute(queries()[name], parameters)
+            return cursor.rowcount
+
+    async def end(self, *, commit: bool) -> None:
+        """Commit or undo what was done, and give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            with translated():
+                await (connection.commit() if commit else connection.rollback())
+        finally:
+            await self._pool.putconn(connection)
+
+
+class Lane:
+    """One autocommitting connection, made when first needed and again after it broke.
+
+    Not for concurrent use: the batch that owns it runs one statement at a time.
+    """
+
+    def __init__(self, dsn: str, arguments: dict[str, Any]) -> None:
+        self._dsn = dsn
+        self._arguments = arguments
+        self._connection: Connection | None = None
+
+    async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """Run one query in a transaction of its own; its rows."""
+        with translated():
+            if self._connection is None or self._connection.broken or self._connection.closed:
+                self._connection = await AsyncConnection.connect(self._dsn, autocommit=True, **self._arguments)
+            cursor = await self._connection.execute(queries()[name], parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def records(values: Any) -> str:
+    """Objects as one JSON parameter for ``json_to_recordset``: far cheaper than an array per column."""
+    return msgspec.json.encode(values).decode()

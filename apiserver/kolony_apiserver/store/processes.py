@@ -1,0 +1,277 @@
+"""Processes in the database. Submit and close go through batches; see `kolony_apiserver.store.batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Raw
+
+from kolony.crypto import Identity
+from kolony.model.attributes import Attribute, AttributeType, attribute_id
+from kolony.model.base import NO_TIME, ColonyName
+from kolony.model.functionspecs import FunctionSpec
+from kolony.model.processes import Process, ProcessState
+from kolony_apiserver.store.batch import Batch
+from kolony_apiserver.store.database import Database, Lane, Row, records
+from kolony_apiserver.store.repository import Repository
+
+SPEC = msgspec.json.Decoder(FunctionSpec[Raw])
+_VALUES = msgspec.json.Decoder(list[Raw])
+_ERRORS = msgspec.json.Decoder(list[str])
+_EMPTY = "[]"
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes to store together: all of them or none."""
+
+    processes: Sequence[Process[Raw]]
+    classids: Sequence[int]
+    idempotencykey: str = ""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a process, as the executor that holds it reports it."""
+
+    processid: str
+    executorid: Identity
+    state: ProcessState
+    attempt: int | None = None
+    output: list[Raw] | None = None
+    errors: list[str] | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a process that was closed."""
+
+    colonyname: ColonyName
+    executortype: str
+    submissiontime: datetime
+    starttime: datetime
+    endtime: datetime
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    submission: int
+    processid: str
+    colonyname: str
+    classid: int
+    prioritytime: int
+    submissiontime: datetime
+    waitdeadline: datetime | None
+    maxwaittime: int
+    maxexectime: int
+    maxretries: int
+    initiatorid: str
+    initiatorname: str
+    executortype: str
+    funcname: str
+    label: str
+    spec: FunctionSpec[Raw]
+    idempotencykey: str
+    attributes: list[Attribute]
+
+
+class ProcessWrites:
+    """The batches that submit and close."""
+
+    def __init__(self, database: Database) -> None:
+        self._submit_lane: Lane = database.lane()
+        self._close_lane: Lane = database.lane()
+        self._submissions: Batch[Submission, bool] = Batch(self._store)
+        self._endings: Batch[tuple[Ending, datetime], Ended | None] = Batch(self._close)
+
+    async def submit(self, submission: Submission) -> bool:
+        """Store new processes; false when a class of theirs is gone or their idempotency key was used."""
+        return await self._submissions.add(submission)
+
+    async def close(self, ending: Ending, now: datetime) -> Ended | None:
+        """End a running process; `None` when this executor does not hold it in this attempt."""
+        return await self._endings.add((ending, now))
+
+    async def finish(self) -> None:
+        """Wait for what is under way, then close the connections."""
+        await self._submissions.finish()
+        await self._endings.finish()
+        await self._submit_lane.close()
+        await self._close_lane.close()
+
+    async def _store(self, submissions: Sequence[Submission]) -> list[bool]:
+        calls = [
+            _record(number, submission, process, classid)
+            for number, submission in enumerate(submissions)
+            for process, classid in zip(submission.processes, submission.classids, strict=True)
+        ]
+        rows = await self._submit_lane.all("submit_processes", calls=records(calls))
+        stored = {row["submission"] for row in rows}
+        return [number in stored for number in range(len(submissions))]
+
+    async def _close(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
+        calls = [msgspec.structs.asdict(ending) | {"no": number} for number, (ending, _) in enumerate(endings)]
+        now = max(now for _, now in endings)
+        rows = await self._close_lane.all("close_processes", calls=records(calls), now=now)
+        ended = {row.pop("no"): Ended(**row) for row in rows}
+        return [ended.get(number) for number in range(len(endings))]
+
+
+class Processes(Repository):
+    """Processes outside the hot path."""
+
+    async def submission(self, colony: str, initiatorid: str, key: str) -> list[str] | None:
+        """The ids of the processes that an idempotency key stands for."""
+        found: list[str] | None = await self.session.value(
+            "find_submission", colony=colony, initiatorid=initiatorid, key=key
+        )
+        return found
+
+    async def colony_of(self, processid: str) -> ColonyName | None:
+        """The colony of a process, found by key alone."""
+        name: ColonyName | None = await self.session.value("process_colony", processid=processid)
+        return name
+
+    async def get(self, colony: str, processid: str) -> Process[Raw] | None:
+        """One process of a colony."""
+        return await self.session.one("get_process", process_from, colony=colony, processid=processid)
+
+    async def get_many(self, colony: str, processids: list[str]) -> list[Process[Raw]]:
+        """Several processes of a colony, in the order of the queue."""
+        return await self.session.all("get_processes_by_id", process_from, colony=colony, processids=processids)
+
+    async def find(
+        self, colony: str, *, state: int, count: int, executortype: str = "", initiator: str = "", label: str = ""
+    ) -> list[Process[Raw]]:
+        """Processes in one state: waiting ones in queue order, running ones oldest first, ended ones newest first."""
+        query = {0: "find_waiting_processes", 1: "find_running_processes"}.get(state, "find_ended_processes")
+        return await self.session.all(
+            query,
+            process_from,
+            colony=colony,
+            state=state,
+            count=count,
+            executortype=executortype,
+            initiator=initiator,
+            label=label,
+        )
+
+    async def history(self, colony: str, *, state: int, since: datetime, executorid: str) -> list[Process[Raw]]:
+        """Processes in one state submitted since a time, in the order of submission."""
+        return await self.session.all(
+            "find_process_history", process_from, colony=colony, state=state, since=since, executorid=executorid
+        )
+
+    async def set_output(self, colony: str, processid: str, *, executorid: str, output: list[Raw]) -> bool:
+        """Replace the output of a running process; false when this executor does not run it."""
+        changed = await self.session.run(
+            "set_process_output",
+            colony=colony,
+            processid=processid,
+            executorid=executorid,
+            output=msgspec.json.encode(output).decode(),
+        )
+        return changed > 0
+
+    async def cancel(self, colony: str, processid: str, *, now: datetime) -> bool:
+        """Cancel a process; false when it neither waits nor runs."""
+        return await self.session.value("cancel_process", colony=colony, processid=processid, now=now) is not None
+
+    async def remove(self, colony: str, processid: str) -> bool:
+        """Delete a process; false when it runs or is gone."""
+        return await self.session.value("remove_process", colony=colony, processid=processid) is not None
+
+    async def remove_all(self, colony: str, state: int) -> None:
+        """Delete the processes of a colony in one state, or in any with -1."""
+        await self.session.run("remove_processes", colony=colony, state=state)
+
+
+def process_from(row: Row) -> Process[Raw]:
+    """A process as the protocol shows it, from its row with ``attributes``.
+
+    The environment is read back from the attributes, which may have grown since the submit.
+    """
+    spec = SPEC.decode(row["spec"])
+    attributes = [] if row["attributes"] is None else _attributes(row)
+    if environment := {each.key: each.value for each in attributes if each.attributetype == AttributeType.ENV}:
+        spec = msgspec.structs.replace(spec, env=environment)
+    output, errors, given = row["output"], row["errors"], row["input"]
+    return Process(
+        processid=row["processid"],
+        initiatorid=row["initiatorid"],
+        initiatorname=row["initiatorname"],
+        assignedexecutorid=row["executorid"],
+        isassigned=row["executorid"] != "",
+        state=row["state"],
+        prioritytime=row["prioritytime"],
+        submissiontime=row["submissiontime"],
+        starttime=row["starttime"] or NO_TIME,
+        endtime=row["endtime"] or NO_TIME,
+        waitdeadline=row["waitdeadline"] or NO_TIME,
+        execdeadline=row["execdeadline"] or NO_TIME,
+        retries=row["retries"],
+        attributes=attributes,
+        spec=spec,
+        input=_VALUES.decode(given) if given != _EMPTY else [],
+        output=_VALUES.decode(output) if output != _EMPTY else [],
+        errors=_ERRORS.decode(errors) if errors != _EMPTY else [],
+        attempt=row["attempt"],
+    )
+
+
+def _attributes(row: Row) -> list[Attribute]:
+    return [
+        Attribute(
+            attributeid=each["attributeid"],
+            targetid=each["targetid"],
+            targetcolonyname=row["colonyname"],
+            state=row["state"],
+            attributetype=each["attributetype"],
+            key=each["key"],
+            value=each["value"],
+        )
+        for each in row["attributes"]
+    ]
+
+
+def environment_of(process: Process[Raw], colony: str) -> list[Attribute]:
+    """The attributes that hold the environment of a new process."""
+    return [
+        Attribute(
+            attributeid=attribute_id(process.processid, key, AttributeType.ENV),
+            targetid=process.processid,
+            targetcolonyname=colony,
+            attributetype=AttributeType.ENV,
+            key=key,
+            value=value,
+        )
+        for key, value in process.spec.env.items()
+    ]
+
+
+def wait_deadline(submitted: datetime, maxwaittime: int) -> datetime:
+    """When a process has waited too long; `NO_TIME` without a limit."""
+    return submitted + timedelta(seconds=maxwaittime) if maxwaittime > 0 else NO_TIME
+
+
+def _record(number: int, submission: Submission, process: Process[Raw], classid: int) -> _Record:
+    spec = process.spec
+    conditions = spec.conditions
+    return _Record(
+        submission=number,
+        processid=process.processid,
+        colonyname=conditions.colonyname,
+        classid=classid,
+        prioritytime=process.prioritytime,
+        submissiontime=process.submissiontime,
+        waitdeadline=process.waitdeadline if spec.maxwaittime > 0 else None,
+        maxwaittime=spec.maxwaittime,
+        maxexectime=spec.maxexectime,
+        maxretries=spec.maxretries,
+        initiatorid=process.initiatorid,
+        initiatorname=process.initiatorname,
+        executortype=conditions.executortype,
+        funcname=spec.funcname,
+        label=spec.label,
+        spec=spec,
+        idempotencykey=submission.idempotencykey,
+        attributes=process.attributes,
+    )

@@ -1,0 +1,95 @@
+"""``POST /api``: the body of a request read within its limit, and its reply."""
+
+from __future__ import annotations
+
+from starlette.types import Message, Receive, Scope, Send
+
+from kolony.errors import KolonyError, TooLarge
+from kolony.wire.envelope import seal_error
+from kolony_apiserver.rpc.dispatch import Dispatcher
+from kolony_apiserver.settings import Settings
+from kolony_apiserver.web.plain import absent
+
+_CONTENT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
+_CLOSE = (b"connection", b"close")
+_PEEK = 65_536
+
+
+class RpcEndpoint:
+    """An ASGI application of its own: the hot path has no use for models of requests."""
+
+    def __init__(self, dispatcher: Dispatcher, settings: Settings) -> None:
+        self._dispatcher = dispatcher
+        self._small = settings.max_body
+        self._large = max(settings.max_body, settings.max_workflow_body)
+        self._large_types = [name.encode() for name in dispatcher.large_types]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await absent(scope["method"], scope["path"])(scope, receive, send)
+            return
+        try:
+            body = await self._read(scope, receive)
+        except KolonyError as error:
+            # The rest of the body stays unread, so the connection cannot be used again.
+            await _send(send, error.status, seal_error(error), _CLOSE)
+            return
+        if body is None:
+            return
+        status, reply = await self._dispatcher.answer(body, lambda: _disconnected(receive))
+        await _send(send, status, reply)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body, or `None` when the client went away; raise `TooLarge` before too much is held."""
+        announced = _content_length(scope)
+        if announced > self._large:
+            raise self._too_large()
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if len(body) > self._limit(body):
+                raise self._too_large()
+            return body
+        chunks, size = [body], len(body)
+        while message.get("more_body"):
+            if max(size, announced) > self._limit(b"".join(chunks[:8]) if len(chunks[0]) < _PEEK else chunks[0]):
+                raise self._too_large()
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+        if size > self._limit(b"".join(chunks[:8])):
+            raise self._too_large()
+        return b"".join(chunks)
+
+    def _limit(self, beginning: bytes) -> int:
+        """How long a body may be that begins like this: large messages name their type before their payload."""
+        peek = beginning[:_PEEK]
+        return self._large if any(name in peek for name in self._large_types) else self._small
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"the request is too large: at most {self._small} bytes, and {self._large} for messages that submit many"
+            " processes and name their payloadtype before their payload"
+        )
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _content_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return 0
+
+
+async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [_CONTENT_TYPE, length, *headers]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,15 @@
+"""Logs: lines that executors write, about a process or about themselves."""
+
+from __future__ import annotations
+
+from kolony.model.base import Model
+
+
+class Log(Model):
+    """One log entry; ``timestamp`` is the server's time of arrival in Unix nanoseconds."""
+
+    processid: str = ""
+    colonyname: str = ""
+    executorname: str = ""
+    message: str = ""
+    timestamp: int = 0

@@ -1,0 +1,1 @@
+"""Clients of Colonies servers, and the worker that stands on them."""

@@ -1,0 +1,1 @@
+"""The protocol: envelopes, and the messages in them, a module per family."""

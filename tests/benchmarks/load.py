@@ -1,0 +1,258 @@
+"""The load generator: submits, cycles of assign and close, and hand-offs to idle executors.
+
+It checks every reply: that it is a success of the right type, that each submit is answered with its own process,
+that no process is assigned twice or to someone else, that each close is accepted. What fails a check raises, so a
+figure that is printed comes from correct work only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from connections import Connection, Endpoint, WrongReply, read
+from msgspec import UNSET, UnsetType
+
+from kolony.crypto import PrivateKey
+from kolony.model.functionspecs import Conditions, FunctionSpec
+from kolony.model.processes import ProcessState
+from kolony.wire.assignments import AssignProcess
+from kolony.wire.envelope import seal_request
+from kolony.wire.message import Freshness
+from kolony.wire.processes import CloseSuccessful, SubmitFunctionSpec
+
+EXECUTOR_TYPE = "bench"
+CONNECTIONS = 16
+PAUSE = 0.01
+"""Seconds between two hand-offs, in which the executor that had the last one hangs in assign again."""
+
+_PATIENCE = 120
+"""Seconds that an assign waits: longer than any sample takes, so none of them ends by time."""
+
+
+class Crew(NamedTuple):
+    """A colony's name, the key that submits, and the keys of its executors."""
+
+    colony: str
+    submitter: PrivateKey
+    executors: tuple[PrivateKey, ...]
+
+
+class Timing(NamedTuple):
+    """What a load took: seconds in all and of each call, and the processes it was about."""
+
+    seconds: float
+    latencies: list[float]
+    processids: list[str]
+
+    @property
+    def rate(self) -> float:
+        """Processes per second."""
+        return len(self.processids) / self.seconds
+
+
+class _Spec(msgspec.Struct):
+    args: list[Any]
+
+
+class _Process(msgspec.Struct):
+    """What the checks read of a process."""
+
+    processid: str
+    state: int
+    spec: _Spec
+    attempt: int | None = None
+    assignedexecutorid: str | UnsetType = UNSET
+
+
+class _Ledger:
+    """Processes seen so far, each once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, None] = {}
+
+    def enter(self, processid: str) -> None:
+        if processid in self._seen:
+            raise WrongReply(f"process {processid} was given out twice")
+        self._seen[processid] = None
+
+    def ids(self) -> list[str]:
+        return list(self._seen)
+
+
+def function_spec(colony: str, argument: int, **conditions: Any) -> FunctionSpec:
+    """The work of all loads: a call of ``echo``."""
+    return FunctionSpec(
+        nodename="n",
+        funcname="echo",
+        args=[argument],
+        maxwaittime=-1,
+        maxexectime=300,
+        maxretries=3,
+        conditions=Conditions(**{"colonyname": colony, "executortype": EXECUTOR_TYPE} | conditions),
+    )
+
+
+def freshness() -> Freshness:
+    """A new proof that a message is new."""
+    return Freshness(time=time.time_ns(), nonce=secrets.token_hex(16))
+
+
+async def submit(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
+    """Submit ``count`` processes over 16 connections; the requests are signed before the clock starts."""
+    requests = enumerate(_submits(crew, range(count), fresh=fresh))
+    ledger, latencies = _Ledger(), []
+
+    async def one(connection: Connection) -> None:
+        for number, request in requests:
+            start = time.perf_counter()
+            answer = await connection.post(request)
+            latencies.append(time.perf_counter() - start)
+            ledger.enter(_submitted(answer, number))
+
+    async with open_connections(endpoint, CONNECTIONS) as connections:
+        seconds = await timed(one(connection) for connection in connections)
+    return Timing(seconds, latencies, ledger.ids())
+
+
+async def cycle(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
+    """Assign and close ``count`` processes, which must be waiting, with all executors; latencies are the assigns'."""
+    left = iter(range(count))
+    ledger, latencies = _Ledger(), []
+
+    async def one(key: PrivateKey, connection: Connection) -> None:
+        ask = _ask(crew, key)
+        for _ in left:
+            if fresh:
+                ask = _ask(crew, key, freshness())
+            start = time.perf_counter()
+            answer = await connection.post(ask)
+            latencies.append(time.perf_counter() - start)
+            process = _assigned(answer, key)
+            ledger.enter(process.processid)
+            await _close(connection, key, process, freshness() if fresh else None)
+
+    async with open_connections(endpoint, len(crew.executors)) as connections:
+        seconds = await timed(map(one, crew.executors, connections))
+    return Timing(seconds, latencies, ledger.ids())
+
+
+class IdleExecutors:
+    """Executors that hang in assign, and a submitter that gives them work one process at a time."""
+
+    def __init__(self, crew: Crew, connection: Connection) -> None:
+        self.processids: list[str] = []
+        self._crew = crew
+        self._connection = connection
+        self._taken: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+        self._released = False
+
+    async def handoff(self) -> float:
+        """Submit one process; seconds until an executor holds it."""
+        number = len(self.processids)
+        [request] = _submits(self._crew, [number])
+        start = time.perf_counter()
+        submitted = _submitted(await self._connection.post(request), number)
+        processid, end = await asyncio.wait_for(self._taken.get(), _PATIENCE)
+        if processid != submitted:
+            raise WrongReply(f"process {submitted} was submitted and {processid} assigned")
+        self.processids.append(processid)
+        await asyncio.sleep(PAUSE)
+        return end - start
+
+    async def release(self) -> None:
+        """Give each executor a last process, which shows that all of them were reachable to the end."""
+        self._released = True
+        numbers = range(len(self.processids), len(self.processids) + len(self._crew.executors))
+        submitted = {
+            _submitted(await self._connection.post(request), number)
+            for number, request in zip(numbers, _submits(self._crew, numbers), strict=True)
+        }
+        taken = {(await asyncio.wait_for(self._taken.get(), _PATIENCE))[0] for _ in submitted}
+        if taken != submitted or len(taken) != len(numbers):
+            raise WrongReply(f"{len(numbers)} processes for {len(numbers)} idle executors: {len(taken)} were assigned")
+        self.processids.extend(submitted)
+
+    async def work(self, key: PrivateKey, connection: Connection) -> None:
+        """Be one of the executors, until released."""
+        ask = _ask(self._crew, key)
+        while not self._released:
+            process = _assigned(await connection.post(ask), key)
+            held = time.perf_counter()
+            await _close(connection, key, process, None)
+            self._taken.put_nowait((process.processid, held))
+
+
+@asynccontextmanager
+async def idle_executors(endpoint: Endpoint, crew: Crew) -> AsyncIterator[IdleExecutors]:
+    """All executors of the crew hanging in assign; when the context ends each has been given a last process."""
+    async with open_connections(endpoint, len(crew.executors) + 1) as [submitter, *connections]:
+        idle = IdleExecutors(crew, submitter)
+        async with asyncio.TaskGroup() as group:
+            for key, connection in zip(crew.executors, connections, strict=True):
+                group.create_task(idle.work(key, connection))
+            await asyncio.sleep(1 + len(crew.executors) / 500)
+            yield idle
+            await idle.release()
+
+
+def _submits(crew: Crew, numbers: Iterable[int], *, fresh: bool = False) -> list[bytes]:
+    return [
+        seal_request(
+            SubmitFunctionSpec(spec=function_spec(crew.colony, number), fresh=freshness() if fresh else None),
+            crew.submitter,
+        )
+        for number in numbers
+    ]
+
+
+def _submitted(answer: tuple[int, bytes], number: int) -> str:
+    process = read(answer, SubmitFunctionSpec, _Process)
+    if process.state != ProcessState.WAITING or process.spec.args != [number]:
+        raise WrongReply(f"submit {number} was answered with {process}")
+    return process.processid
+
+
+def _ask(crew: Crew, key: PrivateKey, fresh: Freshness | None = None) -> bytes:
+    return seal_request(AssignProcess(colonyname=crew.colony, timeout=_PATIENCE, fresh=fresh), key)
+
+
+def _assigned(answer: tuple[int, bytes], key: PrivateKey) -> _Process:
+    process = read(answer, AssignProcess, _Process)
+    if process.state != ProcessState.RUNNING or process.assignedexecutorid not in (UNSET, key.identity):
+        raise WrongReply(f"executor {key.identity} was given {process}")
+    return process
+
+
+async def _close(connection: Connection, key: PrivateKey, process: _Process, fresh: Freshness | None) -> None:
+    message = CloseSuccessful(
+        processid=process.processid, out=[process.processid], attempt=process.attempt, fresh=fresh
+    )
+    await connection.call(message, key, dict[str, Any])
+
+
+@asynccontextmanager
+async def open_connections(endpoint: Endpoint, count: int) -> AsyncIterator[list[Connection]]:
+    """Connections, opened before and closed after."""
+    connections = [Connection(endpoint) for _ in range(count)]
+    try:
+        for connection in connections:
+            await connection.open()
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def timed(workers: Iterable[Coroutine[Any, Any, None]]) -> float:
+    """Run the workers side by side; seconds until all are done."""
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(worker)
+    return time.perf_counter() - start

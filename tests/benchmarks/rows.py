@@ -1,0 +1,247 @@
+"""The rows of the benchmark, each a function that measures and returns figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from load import Timing
+from queues import Demand, Queue, Target
+from report import FLOOR, PRODUCT, Figure, percentile
+from servers import Server
+from stage import Bench, open_stage, progress
+from targets import FloorTarget, ProductTarget
+
+from kolony.crypto import PrivateKey, recover
+
+OF_FLOOR = 0.85
+"""Least share of the floor's speed that the product has with every feature on."""
+
+OF_SHORT_QUEUE = 0.8
+"""Least share of the short queue's rate that a deep queue is drained at."""
+
+HANDOFF_SAMPLES = 2_000
+PROBES = 50
+"""Hand-offs while many executors are parked."""
+
+RECOVERIES = 2_000
+
+Row = Callable[[Bench], Awaitable[list[Figure]]]
+
+
+async def submit(bench: Bench) -> list[Figure]:
+    """16 connections submit processes as fast as they can."""
+
+    async def sample(target: Target) -> Timing:
+        return await (await target.queue()).submit(bench.sizes.submits)
+
+    timings = await bench.interleaved("submit", {n: partial(sample, t) for n, t in bench.short.targets.items()})
+    return [
+        Figure(row="submit", name="rate", unit="/s", samples=_rates(timings), bound=2_500, of_floor=OF_FLOOR),
+        _latency("submit", "p50", timings, 0.5),
+        _latency("submit", "p99", timings, 0.99),
+    ]
+
+
+async def cycle(bench: Bench) -> list[Figure]:
+    """16 executors assign and close what waits in a short queue."""
+    runs = {n: partial(_short_cycle, bench, t) for n, t in bench.short.targets.items()}
+    timings = await bench.interleaved("cycle", runs)
+    return [
+        Figure(row="cycle", name="rate", unit="/s", samples=_rates(timings), bound=1_200, of_floor=OF_FLOOR),
+        _latency("cycle", "assign p50", timings, 0.5),
+        _latency("cycle", "assign p99", timings, 0.99),
+    ]
+
+
+async def handoff(bench: Bench) -> list[Figure]:
+    """A process is submitted while 16 executors hang in assign; until one of them holds it."""
+
+    async def sample(target: Target) -> list[float]:
+        return await (await target.queue()).handoffs(bench.sizes.handoffs)
+
+    seconds = await bench.interleaved("handoff", {n: partial(sample, t) for n, t in bench.short.targets.items()})
+    pooled = {name: [value for round_ in rounds for value in round_] for name, rounds in seconds.items()}
+    count = len(next(iter(pooled.values())))
+    note = f"{count:,} samples" + ("" if count >= HANDOFF_SAMPLES else f", fewer than {HANDOFF_SAMPLES:,}")
+
+    def figure(name: str, share: float, bound: float, of_floor: float | None) -> Figure:
+        values = {target: [1000 * percentile(samples, share)] for target, samples in pooled.items()}
+        return Figure(
+            row="handoff",
+            name=name,
+            unit=" ms",
+            samples=values,
+            more_is_better=False,
+            bound=bound,
+            of_floor=of_floor,
+            note=note,
+        )
+
+    return [figure("p50", 0.5, 3.5, OF_FLOOR), figure("p99", 0.99, 8, None)]
+
+
+async def freshness(bench: Bench) -> list[Figure]:
+    """Each message carries a time and a nonce, compared with messages that are signed one by one just as well."""
+    targets = {name: target for name, target in bench.short.targets.items() if name in (PRODUCT, FLOOR)}
+
+    async def submits(target: Target, fresh: bool) -> Timing:
+        return await (await target.queue()).submit(bench.sizes.submits, fresh=fresh)
+
+    async def cycles(target: Target, fresh: bool) -> Timing:
+        return await _short_cycle(bench, target, fresh=fresh)
+
+    figures = []
+    for kind, sample in {"submit": submits, "cycle": cycles}.items():
+        row = f"{kind}-fresh"
+        runs = {(n, fresh): partial(sample, t, fresh) for n, t in targets.items() for fresh in (False, True)}
+        timings = await bench.interleaved(row, runs)
+        plain = {name: timings[name, False] for name in targets}
+        figures += _compared(row, "of the rate without", {name: timings[name, True] for name in targets}, plain)
+    return figures
+
+
+async def signatures(bench: Bench) -> list[Figure]:
+    """What recovering the caller from a signature costs, in this process: the server cannot do without."""
+    key = PrivateKey.generate()
+    payloads = [f"payload {number}".encode() for number in range(RECOVERIES)]
+    signed = [(payload, key.sign(payload)) for payload in payloads]
+    samples = []
+    for _round in range(bench.sizes.rounds):
+        start = time.perf_counter()
+        for payload, signature in signed:
+            recover(payload, signature)
+        samples.append((time.perf_counter() - start) / RECOVERIES * 1e6)
+    note = "a submit has one, a cycle two"
+    return [
+        Figure(
+            row="signatures", name="recovery", unit=" µs", samples={PRODUCT: samples}, more_is_better=False, note=note
+        )
+    ]
+
+
+async def backlog_match(bench: Bench) -> list[Figure]:
+    """Many processes wait that the executors can run."""
+    return await _deep(bench, "backlog-match", bench.sizes.backlog, Demand.MATCHING)
+
+
+async def backlog_nomatch(bench: Bench) -> list[Figure]:
+    """Many processes wait for executors of another type."""
+    return await _deep(bench, "backlog-nomatch", bench.sizes.backlog, Demand.OTHER_TYPE)
+
+
+async def classes_match(bench: Bench) -> list[Figure]:
+    """Each waiting process asks for another amount of CPU; the executors can run all."""
+    return await _deep(bench, "classes-match", bench.sizes.classes, Demand.CPU)
+
+
+async def classes_nomatch(bench: Bench) -> list[Figure]:
+    """Each waiting process names another executor, and none of those that ask."""
+    return await _deep(bench, "classes-nomatch", bench.sizes.classes, Demand.NAMES)
+
+
+async def parked(bench: Bench) -> list[Figure]:
+    """Memory of a server while many executors hang in assign, all of whom are given work in the end."""
+    count = bench.sizes.parked
+    before: dict[str, list[float]] = {}
+    during: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
+    async with open_stage(bench.dsn, only=(PRODUCT, FLOOR)) as stage:
+        for name, target in stage.targets.items():
+            assert isinstance(target, ProductTarget | FloorTarget)
+            progress(f"parked: {count:,} executors at {name}")
+            before[name], during[name] = [target.server.memory() / 1e6], []
+            queue = await target.queue(count)
+            handoffs = await queue.handoffs(PROBES, parked=partial(_note_memory, target.server, during[name]))
+            seconds[name] = [1000 * percentile(handoffs, 0.5)]
+    note = f"{count:,} executors"
+    return [
+        Figure(row="parked", name="memory at start", unit=" MB", samples=before, more_is_better=False),
+        Figure(row="parked", name="memory", unit=" MB", samples=during, more_is_better=False, bound=200, note=note),
+        Figure(row="parked", name="hand-off p50", unit=" ms", samples=seconds, more_is_better=False, note=note),
+    ]
+
+
+ROWS: dict[str, Row] = {
+    "submit": submit,
+    "cycle": cycle,
+    "handoff": handoff,
+    "freshness": freshness,
+    "signatures": signatures,
+    "backlog-match": backlog_match,
+    "backlog-nomatch": backlog_nomatch,
+    "classes-match": classes_match,
+    "classes-nomatch": classes_nomatch,
+    "parked": parked,
+}
+
+
+async def _deep(bench: Bench, row: str, count: int, demand: Demand) -> list[Figure]:
+    """Cycles while ``count`` others wait, compared with a short queue that is measured in the same rounds.
+
+    The first cycles after a load and its checkpoint are not counted: they pay for logging whole pages, which
+    comes once per page and checkpoint and not with every cycle.
+    """
+    async with open_stage(bench.dsn) as stage:
+        queues: list[Queue] = []
+        runs: dict[tuple[str, bool], Callable[[], Awaitable[Timing]]] = {}
+        for name, target in stage.targets.items():
+            progress(f"{row}: {count:,} processes into {name}")
+            queue = await target.queue()
+            await queue.fill(count, demand)
+            runs[name, False] = partial(_short_cycle, bench, bench.short.targets[name])
+            runs[name, True] = partial(_deep_cycle, queue, demand, bench.sizes.cycles)
+            queues.append(queue)
+        await stage.settle()
+        for queue in queues:
+            await _deep_cycle(queue, demand, bench.sizes.warm_up)
+        timings = await bench.interleaved(row, runs)
+    deep = {name: timings[name, True] for name in stage.targets}
+    short = {name: timings[name, False] for name in stage.targets}
+    return _compared(row, "of the short queue", deep, short, bound=OF_SHORT_QUEUE, note=f"{count:,} waiting")
+
+
+def _note_memory(server: Server, megabytes: list[float]) -> None:
+    megabytes.append(server.memory() / 1e6)
+
+
+async def _short_cycle(bench: Bench, target: Target, *, fresh: bool = False) -> Timing:
+    queue = await target.queue()
+    await queue.fill(bench.sizes.cycles)
+    return await queue.cycle(bench.sizes.cycles, fresh=fresh)
+
+
+async def _deep_cycle(queue: Queue, demand: Demand, count: int) -> Timing:
+    if not demand.matches:
+        await queue.fill(count)
+    return await queue.cycle(count)
+
+
+def _compared(
+    row: str,
+    share: str,
+    timings: dict[str, list[Timing]],
+    reference: dict[str, list[Timing]],
+    *,
+    bound: float | None = None,
+    note: str = "",
+) -> list[Figure]:
+    """The rates, and their share of the reference's rates in the same rounds."""
+    rates, references = _rates(timings), _rates(reference)
+    shares = {name: [rate / whole for rate, whole in zip(rates[name], references[name], strict=True)] for name in rates}
+    return [
+        Figure(row=row, name="rate", unit="/s", samples=rates, of_floor=OF_FLOOR, note=note),
+        Figure(row=row, name=share, unit="", samples=shares, bound=bound, comparable=False, note=note),
+    ]
+
+
+def _rates(timings: dict[str, list[Timing]]) -> dict[str, Sequence[float]]:
+    return {name: [timing.rate for timing in rounds] for name, rounds in timings.items()}
+
+
+def _latency(row: str, name: str, timings: dict[str, list[Timing]], share: float) -> Figure:
+    samples = {
+        target: [1000 * percentile(timing.latencies, share) for timing in rounds] for target, rounds in timings.items()
+    }
+    return Figure(row=row, name=name, unit=" ms", samples=samples, more_is_better=False)

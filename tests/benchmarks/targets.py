@@ -1,0 +1,181 @@
+"""The targets that speak the protocol: the product, and the floor it is measured against."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+from connections import Connection, Endpoint, WrongReply
+from load import (
+    CONNECTIONS,
+    EXECUTOR_TYPE,
+    Crew,
+    Timing,
+    cycle,
+    function_spec,
+    idle_executors,
+    open_connections,
+    submit,
+)
+from queues import EXECUTORS, Census, Demand, Queue
+from servers import Server
+
+from kolony.crypto import PrivateKey
+from kolony.model.colonies import Colony, Statistics
+from kolony.model.executors import Executor
+from kolony.model.processes import ProcessState
+from kolony.model.users import User
+from kolony.wire.colonies import AddColony, GetColonyStatistics
+from kolony.wire.executors import AddExecutor, ApproveExecutor
+from kolony.wire.processes import MAX_BULK, GetProcess, SubmitFunctionSpecs
+from kolony.wire.users import AddUser
+
+_OUTPUTS = 50
+"""Finished processes whose stored output is looked at after each load."""
+
+
+class _Stored(msgspec.Struct):
+    """What is checked of a process that is looked up."""
+
+    processid: str
+    state: int
+    out: list[Any]
+
+
+class _ServerQueue(Queue):
+    """A colony on a server, loaded over HTTP."""
+
+    def __init__(self, endpoint: Endpoint, crew: Crew) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._crew = crew
+
+    async def _submit(self, count: int, *, fresh: bool) -> Timing:
+        return await submit(self._endpoint, self._crew, count, fresh=fresh)
+
+    async def _cycle(self, count: int, *, fresh: bool) -> Timing:
+        timing = await cycle(self._endpoint, self._crew, count, fresh=fresh)
+        await self._check_outputs(timing.processids[:: max(1, count // _OUTPUTS)])
+        return timing
+
+    async def _handoffs(self, count: int, parked: Callable[[], None]) -> tuple[list[float], int]:
+        async with idle_executors(self._endpoint, self._crew) as idle:
+            parked()
+            seconds = [await idle.handoff() for _ in range(count)]
+        await self._check_outputs(idle.processids[-_OUTPUTS:])
+        return seconds, len(idle.processids)
+
+    async def _check_outputs(self, processids: Sequence[str]) -> None:
+        """Look up finished processes, where the target lets itself be asked."""
+
+
+class ProductTarget:
+    """The Colonies server of this project."""
+
+    def __init__(self, server: Server, owner: PrivateKey) -> None:
+        self.server = server
+        self._owner = owner
+
+    async def queue(self, executors: int = EXECUTORS) -> Queue:
+        """An empty queue of a new colony with a user and approved executors."""
+        name = _colony_name()
+        colony, submitter = PrivateKey.generate(), PrivateKey.generate()
+        crew = Crew(name, submitter, tuple(PrivateKey.generate() for _ in range(executors)))
+        async with open_connections(self.server.endpoint, CONNECTIONS) as connections:
+            first = connections[0]
+            added = Colony(colonyid=colony.identity, name=name)
+            await first.call(AddColony(colony=added), self._owner, Colony)
+            user = User(colonyname=name, userid=submitter.identity, name="submitter")
+            await first.call(AddUser(user=user), colony, User)
+            numbered = enumerate(crew.executors)
+
+            async def enrol(connection: Connection) -> None:
+                for number, key in numbered:
+                    await _enrol(connection, colony, name, f"executor-{number}", key)
+
+            async with asyncio.TaskGroup() as group:
+                for connection in connections:
+                    group.create_task(enrol(connection))
+        return _ProductQueue(self.server.endpoint, crew)
+
+
+class _ProductQueue(_ServerQueue):
+    async def _fill(self, count: int, demand: Demand) -> None:
+        async with open_connections(self._endpoint, 1) as [connection]:
+            for start in range(0, count, MAX_BULK):
+                specs = [
+                    function_spec(self._crew.colony, number, **demand.conditions(number))
+                    for number in range(start, min(count, start + MAX_BULK))
+                ]
+                message = SubmitFunctionSpecs[Any](colonyname=self._crew.colony, specs=specs)
+                submitted = await connection.call(message, self._crew.submitter, list[_Stored])
+                if len({process.processid for process in submitted}) != len(specs):
+                    raise WrongReply(f"{len(specs)} specs were submitted and {len(submitted)} processes made")
+
+    async def _census(self) -> Census:
+        async with open_connections(self._endpoint, 1) as [connection]:
+            message = GetColonyStatistics(colonyname=self._crew.colony)
+            counts = await connection.call(message, self._crew.submitter, Statistics)
+        return Census(counts.waitingprocesses, counts.runningprocesses, counts.successfulprocesses)
+
+    async def _check_outputs(self, processids: Sequence[str]) -> None:
+        async with open_connections(self._endpoint, 1) as [connection]:
+            for processid in processids:
+                message = GetProcess[Any](processid=processid)
+                stored = await connection.call(message, self._crew.submitter, _Stored)
+                if stored != _Stored(processid, ProcessState.SUCCESS, [processid]):
+                    raise WrongReply(f"process {processid} was closed, and is {stored}")
+
+
+class FloorTarget:
+    """The floor: it knows no members, and its rows are written and counted in its table."""
+
+    def __init__(self, server: Server, dsn: str) -> None:
+        self.server = server
+        self._dsn = dsn
+
+    async def queue(self, executors: int = EXECUTORS) -> Queue:
+        """An empty queue of a new colony."""
+        crew = Crew(_colony_name(), PrivateKey.generate(), tuple(PrivateKey.generate() for _ in range(executors)))
+        return _FloorQueue(self.server.endpoint, crew, self._dsn)
+
+
+class _FloorQueue(_ServerQueue):
+    _FILL = """
+    insert into p (id, colony, etype, prio, spec, state)
+    select gen_random_uuid(), %s, %s, %s + n, %s, 0 from generate_series(1, %s) n
+    """
+    _CENSUS = "select state, count(*) from p where colony = %s group by state"
+
+    def __init__(self, endpoint: Endpoint, crew: Crew, dsn: str) -> None:
+        super().__init__(endpoint, crew)
+        self._dsn = dsn
+
+    async def _fill(self, count: int, demand: Demand) -> None:
+        kind = EXECUTOR_TYPE if demand.matches else "other"
+        spec = msgspec.json.encode(function_spec(self._crew.colony, 0)).decode()
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+            await connection.execute(self._FILL, (self._crew.colony, kind, time.time_ns(), spec, count))
+
+    async def _census(self) -> Census:
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+            cursor = await connection.execute(self._CENSUS, (self._crew.colony,))
+            counts: dict[int, int] = dict(await cursor.fetchall())
+        return Census(*(counts.get(state, 0) for state in range(len(Census._fields))))
+
+
+async def _enrol(connection: Connection, colony: PrivateKey, name: str, executor_name: str, key: PrivateKey) -> None:
+    executor = Executor(
+        executorid=key.identity, executorname=executor_name, executortype=EXECUTOR_TYPE, colonyname=name
+    )
+    await connection.call(AddExecutor(executor=executor), colony, Executor)
+    await connection.call(ApproveExecutor(colonyname=name, executorname=executor_name), colony, dict[str, Any])
+
+
+def _colony_name() -> str:
+    return f"bench-{secrets.token_hex(4)}"
