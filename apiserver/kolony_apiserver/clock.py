@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NS = 10**9
 
 
 class Clock(Protocol):
     """What the server asks about time; tests pass one they set themselves."""
+
+    zone: tzinfo
 
     def now(self) -> datetime:
         """The current time in the zone of the server."""
@@ -21,6 +22,9 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that is never set back."""
+
+    def follow(self, database_now: datetime) -> None:
+        """Hear what the database's time is, as read just now."""
 
 
 class DatabaseClock:
@@ -36,13 +40,16 @@ class DatabaseClock:
         self._offset_ns = to_ns(database_now) - time.time_ns()
 
     def now(self) -> datetime:
+        """The current time of the database, in the zone of the server."""
         return from_ns(time.time_ns() + self._offset_ns, self.zone)
 
     def now_ns(self) -> int:
+        """Unix time of the database in nanoseconds; each call gives a greater number than the one before."""
         self._last_ns = max(self._last_ns + 1, time.time_ns() + self._offset_ns)
         return self._last_ns
 
     def monotonic(self) -> float:
+        """Seconds on a clock that is never set back."""
         return time.monotonic()
 
 
@@ -53,5 +60,5 @@ def to_ns(moment: datetime) -> int:
 
 def from_ns(ns: int, zone: tzinfo = UTC) -> datetime:
     """The time of Unix nanoseconds, rounded down to microseconds as the database stores it."""
-    moment = datetime.fromtimestamp(ns // _NS, zone)
-    return moment.replace(microsecond=ns % _NS // 1000)
+    moment = _EPOCH + timedelta(microseconds=ns // 1000)
+    return moment if zone is UTC else moment.astimezone(zone)

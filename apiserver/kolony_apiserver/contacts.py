@@ -5,15 +5,13 @@ Any signed call counts. The times gather in memory and are written together ever
 
 from __future__ import annotations
 
-from datetime import datetime
+import msgspec
 
 from kolony.model.executors import Executor
-from kolony_apiserver.clock import Clock
+from kolony_apiserver.clock import Clock, from_ns
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.executors import ContactWrites
-
-import msgspec
 
 FLUSH_INTERVAL = 2.0
 
@@ -24,19 +22,19 @@ class Contacts:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._writes = ContactWrites(database)
         self._clock = clock
-        self._heard: dict[tuple[str, str], datetime] = {}
+        self._heard: dict[tuple[str, str], int] = {}
 
     def heard_from(self, caller: Caller) -> None:
         """Note that an executor called just now."""
         if caller.executors:
-            now = self._clock.now()
+            now = self._clock.now_ns()
             for colonyname, executor in caller.executors.items():
                 self._heard[colonyname, executor.name] = now
 
     def latest(self, executor: Executor) -> Executor:
         """The executor with a sign of life that is not written yet."""
-        heard = self._heard.get((executor.colonyname, executor.executorname))
-        if heard is None or heard <= executor.lastheardfromtime:
+        ns = self._heard.get((executor.colonyname, executor.executorname))
+        if ns is None or (heard := from_ns(ns, self._clock.zone)) <= executor.lastheardfromtime:
             return executor
         return msgspec.structs.replace(executor, lastheardfromtime=heard)
 
@@ -44,7 +42,7 @@ class Contacts:
         """Write what gathered. To be called every `FLUSH_INTERVAL` seconds."""
         heard, self._heard = self._heard, {}
         if heard:
-            await self._writes.flush(heard)
+            await self._writes.flush({key: from_ns(ns) for key, ns in heard.items()})
 
     async def close(self) -> None:
         """Write the rest and close the connection."""

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,10 +25,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure_logging(*, verbose: bool) -> None:
-    """Send all records of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure_logging(*, verbose: bool, stream: TextIO | None = None) -> None:
+    """Send all records of this process to standard error, or to another stream."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
-    for noisy in ("psycopg.pool", "uvicorn.error", "yoyo.migrations", "asyncio"):
+    for noisy in ("psycopg.pool", "uvicorn.error", "yoyo.migrations", "asyncio", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

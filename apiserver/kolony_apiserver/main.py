@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run a server until it is told to stop."""
     try:
-        from kolony_apiserver.server import run  # noqa: PLC0415 - its packages come with an extra
+        from kolony_apiserver.server import run
     except ModuleNotFoundError as error:
         sys.exit(f"kolony-apiserver needs the package {error.name}: pip install 'kolony[server]'")
     run()

@@ -14,7 +14,7 @@ import msgspec
 
 from kolony.crypto import Identity
 from kolony.model.executors import ExecutorState
-from kolony_apiserver.clock import DatabaseClock
+from kolony_apiserver.clock import Clock
 from kolony_apiserver.store.members import Authority, MemberReads
 
 TRUST = 0.5
@@ -65,7 +65,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Callers:
     """The cache of callers."""
 
-    def __init__(self, reads: MemberReads, clock: DatabaseClock) -> None:
+    def __init__(self, reads: MemberReads, clock: Clock) -> None:
         self._reads = reads
         self._clock = clock
         self._entries: dict[Identity, Caller] = {}

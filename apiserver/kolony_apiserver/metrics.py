@@ -29,9 +29,7 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
-        self.submitted = Counter(
-            "colonies_process_submitted_total", "Processes submitted.", registry=self.registry
-        )
+        self.submitted = Counter("colonies_process_submitted_total", "Processes submitted.", registry=self.registry)
         self.closed = Counter(
             "colonies_process_closed_total", "Processes that ended.", ("result",), registry=self.registry
         )
@@ -53,9 +51,7 @@ class Metrics:
             registry=self.registry,
         )
         self.longpolls = Gauge("colonies_longpoll_open", "Assign calls that wait.", registry=self.registry)
-        self.processes = Gauge(
-            "colonies_processes", "Processes by state.", ("colony", "state"), registry=self.registry
-        )
+        self.processes = Gauge("colonies_processes", "Processes by state.", ("colony", "state"), registry=self.registry)
         self.oldest_waiting = Gauge(
             "colonies_oldest_waiting_seconds",
             "Age of the longest waiting process.",

@@ -11,17 +11,17 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import prometheus_client
-import uvicorn
 import uvloop
 
 from kolony.crypto import Identity
-from kolony.errors import KolonyError
-from kolony_apiserver.clock import DatabaseClock
+from kolony.errors import KolonyError, Unavailable
+from kolony_apiserver.clock import Clock, DatabaseClock
 from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.logs import configure_logging
@@ -40,6 +40,7 @@ from kolony_apiserver.store.nonces import Nonces
 from kolony_apiserver.store.processes import ProcessWrites
 from kolony_apiserver.store.unit import Store
 from kolony_apiserver.web.app import create_app
+from kolony_apiserver.web.listener import Beside, Listener, nothing_beside
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,13 @@ _ROOM_INTERVAL = 1.0
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The parts of a server, with its loops running; on exit what was begun is finished first."""
+async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: bool = True) -> AsyncIterator[Parts]:
+    """The parts of a server, with its loops running; on exit what was begun is finished first.
+
+    Tests pass a clock that they set, and call the ticks of the loops themselves.
+    """
     await asyncio.to_thread(migrate, settings.dsn)
-    clock = DatabaseClock(ZoneInfo(settings.timezone))
+    clock = clock or DatabaseClock(UTC if settings.timezone == "UTC" else ZoneInfo(settings.timezone))
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database(settings.dsn, timezone=settings.timezone, pool_size=settings.pool_size)
@@ -83,7 +87,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         await parts.room.load()
         claims = asyncio.create_task(parts.room.run(), name="claims")
         stack.push_async_callback(_cancelled, claims)
-        for loop in _loops(parts):
+        for loop in _loops(parts) if loops else []:
             loop.start()
             stack.push_async_callback(loop.stop)
         yield parts
@@ -109,55 +113,28 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
-class _WebServer(uvicorn.Server):
-    """Uvicorn that tells us when it begins to stop."""
-
-    def __init__(self, config: uvicorn.Config, draining: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._draining = draining
-
-    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        self._draining()
-        await super().shutdown(sockets)  # type: ignore[arg-type]
-
-
-async def serve(settings: Settings, *, started: Callable[[], None] = lambda: None) -> None:
-    """Run a server until SIGTERM or SIGINT; ``started`` is called once it takes calls."""
+async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
+    """Run a server until SIGTERM or SIGINT."""
     async with open_parts(settings) as parts:
         ready = asyncio.Event()
         ready.set()
 
         def drain() -> None:
             log.info("stopping: parked calls end, calls under way finish")
-            ready.clear()
             parts.room.shut()
 
-        app = create_app(parts, ready.is_set)
-        config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            access_log=False,
-            log_config=None,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=120,
-            timeout_graceful_shutdown=int(settings.drain_timeout),
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-        )
+        listener = Listener(create_app(parts, ready.is_set), settings, unready=ready.clear, drain=drain, beside=beside)
         if settings.monitor_port:
             prometheus_client.start_http_server(settings.monitor_port, registry=parts.metrics.registry)
-        server = _WebServer(config, drain)
-        notice = asyncio.create_task(_once_started(server, started))
-        await server.serve()
-        notice.cancel()
+        await listener.serve()
+        if not listener.started:
+            raise Unavailable(f"cannot listen on {settings.host}:{settings.port}: is the port taken?")
 
 
-async def _once_started(server: uvicorn.Server, started: Callable[[], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    started()
+def run_until_stopped(settings: Settings, *, beside: Beside = nothing_beside) -> None:
+    """Run a server in an event loop of its own until SIGTERM or SIGINT."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, beside=beside))
 
 
 def run() -> None:
@@ -165,7 +142,6 @@ def run() -> None:
     try:
         settings = from_environment()
         configure_logging(verbose=settings.verbose)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
+        run_until_stopped(settings)
     except KolonyError as error:
         sys.exit(f"kolony-apiserver: {error.message}")

@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 50080
     """Port of the API (``COLONIES_SERVER_HTTP_PORT``, else ``COLONIES_SERVER_PORT``)."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a server in a container listens on all its addresses
+    host: str = "0.0.0.0"
     """Address to listen on (``COLONIES_SERVER_HTTP_HOST``)."""
 
     monitor_port: int = 0

@@ -31,6 +31,9 @@ PROCESSES = 15_000
 
 _RATE = 250
 _SMALLEST_SHARE = 0.01
+_IDLE = "_worker (concurrent/futures/thread.py"
+"""Innermost frame of a thread that waits for work, which py-spy takes for work."""
+
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+?)(?::\d+)?\)")
 
 
@@ -89,15 +92,16 @@ async def _sampled(py_spy: str, pid: int, load: Callable[[], Awaitable[Timing]])
         sampler.send_signal(signal.SIGINT)
         await sampler.wait()
         lines = output.read_text().splitlines()
-    return Counter({stack: int(count) for stack, _, count in (line.rpartition(" ") for line in lines)})
+    seen = (line.rpartition(" ") for line in lines)
+    return Counter({stack: int(count) for stack, _, count in seen if not _innermost(stack).startswith(_IDLE)})
 
 
 def _by_area(stacks: Counter[str]) -> Counter[str]:
     """Samples by the package that the innermost frame belongs to, our own a level deeper."""
     areas: Counter[str] = Counter()
     for stack, count in stacks.items():
-        file = _file(stack.rpartition(";")[2])
-        parts = Path(file).parts
+        found = _FRAME.fullmatch(_innermost(stack))
+        parts = Path(found["file"] if found else stack).parts
         areas["/".join(parts[:2]) if parts[0].startswith("kolony") else parts[0]] += count
     return areas
 
@@ -114,9 +118,8 @@ def _by_function(stacks: Counter[str]) -> Counter[str]:
     return functions
 
 
-def _file(frame: str) -> str:
-    found = _FRAME.fullmatch(frame)
-    return found["file"] if found else frame
+def _innermost(stack: str) -> str:
+    return stack.rpartition(";")[2]
 
 
 def _shares(samples: Counter[str], heading: str) -> str:

@@ -126,9 +126,7 @@ class Colony:
     def rpc(self) -> Rpc:
         return self.server.rpc
 
-    def add_executor(
-        self, name: str, executortype: str = "cli", *, approve: bool = True, **fields: Any
-    ) -> PrivateKey:
+    def add_executor(self, name: str, executortype: str = "cli", *, approve: bool = True, **fields: Any) -> PrivateKey:
         """Add an executor with a new key."""
         key = PrivateKey.generate()
         executor = {

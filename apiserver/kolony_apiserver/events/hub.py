@@ -53,7 +53,10 @@ class Hub:
         if not self._queues:
             return
         conditions = process.spec.conditions
-        for topic in ((process.processid, "", process.state), (conditions.colonyname, conditions.executortype, process.state)):
+        for topic in (
+            (process.processid, "", process.state),
+            (conditions.colonyname, conditions.executortype, process.state),
+        ):
             for queue in self._queues.get(topic, ()):
                 if queue.full():
                     queue.get_nowait()

@@ -51,9 +51,7 @@ def requirements_of(conditions: Conditions) -> Requirements:
     )
 
 
-def offer_of(
-    *, colonyname: str, executortype: str, executorname: str, location: str, cpu: str, mem: str
-) -> Offer:
+def offer_of(*, colonyname: str, executortype: str, executorname: str, location: str, cpu: str, mem: str) -> Offer:
     """The offer in an assign request; empty text sets no bound. Raise `BadRequest` for an unreadable amount."""
     return Offer(
         colonyname,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 
 from msgspec import Raw
@@ -26,9 +26,9 @@ from kolony.errors import KolonyError
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
-from kolony_apiserver.queue.classes import ClassIndex, View, best, members
+from kolony_apiserver.queue.classes import ClassIndex, RequirementClass, View, best, members
 from kolony_apiserver.queue.requirements import Offer, Requirements
-from kolony_apiserver.store.assignments import AssignmentWrites, Claimed, Reach, Seat, StoredClass
+from kolony_apiserver.store.assignments import AssignmentWrites, Group, Reach, Seat, StoredClass
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,36 @@ class Call:
             self.future.set_result(process)
 
 
+class Plan:
+    """One claim: the calls it serves, in the order of their seats, and what each group of them searches."""
+
+    __slots__ = ("calls", "groups", "reach", "seats")
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.seats: list[Seat] = []
+        self.groups: list[Group] = []
+        self.reach: list[Reach] = []
+
+    def add(self, calls: list[Call], classes: list[RequirementClass]) -> None:
+        """Take in a group of calls and the classes to search for them; what arrives in these counts from now on."""
+        number = len(self.groups) + 1
+        self.groups.append(Group(grp=number, first=len(self.seats), seats=len(calls)))
+        for each in classes:
+            each.arrived = None
+            low = _LOWEST if each.head is None else each.head
+            self.reach.append(Reach(grp=number, classid=each.classid, low=low))
+        for call in calls:
+            seat = Seat(
+                seat=len(self.seats),
+                colonyname=call.offer.colonyname,
+                executorid=call.executorid,
+                executorname=call.offer.executorname,
+            )
+            self.seats.append(seat)
+        self.calls += calls
+
+
 class WaitingRoom:
     """Brings waiting calls and waiting processes together."""
 
@@ -87,7 +117,7 @@ class WaitingRoom:
         offer: Offer,
         executorid: Identity,
         *,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - it ends a call with an answer, not with a cancellation
         disconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> Process[Raw] | None:
         """A process for this executor, or `None`.
@@ -131,7 +161,7 @@ class WaitingRoom:
         call.gone = True
         self._expire(call)
 
-    async def class_ids(self, wanted: list[tuple[str, Requirements]]) -> list[int]:
+    async def class_ids(self, wanted: Sequence[tuple[str, Requirements]]) -> list[int]:
         """The ids of the classes of these colonies and demands; new ones are made."""
         found = [self._index.classid(colony, needs) for colony, needs in wanted]
         if None in found:
@@ -197,7 +227,9 @@ class WaitingRoom:
         self._learn(await self._writes.classes(added_within=_NEW_CLASSES, now=now))
         self._paused = await self._writes.paused()
         views = {view for call in self._calls.values() for view in self._index.views(call.offer)}
-        reachable = list(dict.fromkeys(each.classid for each in members(views, start=self._probed, count=_PROBED_AT_ONCE)))
+        reachable = list(
+            dict.fromkeys(each.classid for each in members(views, start=self._probed, count=_PROBED_AT_ONCE))
+        )
         self._probed = self._probed + _PROBED_AT_ONCE if len(reachable) == _PROBED_AT_ONCE else 0
         if reachable:
             for classid in reachable:
@@ -235,19 +267,19 @@ class WaitingRoom:
                 calls.append(call)
             elif call.once:
                 call.answer(None)
-        seats, reach, seated = self._plan(calls[:MAX_SEATS])
-        if not seats:
+        plan = self._plan(calls[:MAX_SEATS])
+        if not plan.seats:
             return False
-        for call in seated:
+        for call in plan.calls:
             call.claiming = True
         try:
-            claimed = await self._writes.claim(seats, reach, self._clock.now())
+            claimed = await self._writes.claim(plan.seats, plan.groups, plan.reach, self._clock.now())
         finally:
-            for call in seated:
+            for call in plan.calls:
                 call.claiming = False
         # No await before all are answered: a call that ends in between would lose its process.
         orphans = []
-        for number, call in enumerate(seated):
+        for number, call in enumerate(plan.calls):
             if (process := claimed.processes.get(number)) is not None:
                 if call.gone:
                     orphans.append(process)
@@ -257,15 +289,12 @@ class WaitingRoom:
             await self._put_back(process)
         return changed or bool(claimed.processes)
 
-    def _plan(self, calls: list[Call]) -> tuple[list[Seat], list[Reach], list[Call]]:
+    def _plan(self, calls: list[Call]) -> Plan:
         """Group the calls by what they can take, and choose the classes each group searches."""
         groups: dict[tuple[View, ...], list[Call]] = {}
         for call in calls:
             groups.setdefault(self._index.views(call.offer), []).append(call)
-        seats: list[Seat] = []
-        reach: list[Reach] = []
-        seated: list[Call] = []
-        number = 0
+        plan = Plan()
         for views, group in groups.items():
             classes = best(views, len(group))
             if not classes and any(call.once and not call.tried for call in group):
@@ -273,25 +302,9 @@ class WaitingRoom:
                 classes = list(members(views, start=0, count=_PROBED_AT_ONCE))
             for call in group:
                 call.tried = True
-            if not classes:
-                continue
-            number += 1
-            for each in classes:
-                each.arrived = None
-                low = _LOWEST if each.head is None else each.head
-                reach.append(Reach(grp=number, classid=each.classid, low=low))
-            for call in group:
-                seats.append(
-                    Seat(
-                        seat=len(seats),
-                        grp=number,
-                        colonyname=call.offer.colonyname,
-                        executorid=call.executorid,
-                        executorname=call.offer.executorname,
-                    )
-                )
-                seated.append(call)
-        return seats, reach, seated
+            if classes:
+                plan.add(group, classes)
+        return plan
 
     def _end_single_attempts(self, error: KolonyError | None) -> None:
         for call in self._calls.values():

@@ -17,15 +17,15 @@ from kolony.wire.server import GetServerInfo, Version
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.rpc.freshness import Stale, require_fresh
 from kolony_apiserver.rpc.registry import registry
-from kolony_apiserver.rpc.route import Route
 from kolony_apiserver.services import server
-from kolony_apiserver.services.context import Disconnected, Parts, open_context
+from kolony_apiserver.services.context import Disconnected, Parts, UnitOfWork
 
 log = logging.getLogger(__name__)
 
 _ENCODER = msgspec.json.Encoder()
 _EMPTY = b"{}"
 _INFO = payload_type(GetServerInfo)
+_VERSION = payload_type(Version)
 _EMPTY_TYPE = (
     "empty (this usually means the client is misconfigured - check that COLONIES_PRVKEY and other environment"
     " variables are set correctly)"
@@ -90,8 +90,8 @@ class Dispatcher:
         if size > self._parts.settings.max_body and not route.large:
             raise TooLarge(f"a {route.payloadtype} is at most {self._parts.settings.max_body} bytes")
         payload = decode_payload(request.payload)
-        message = _decode(route, payload)
-        async with open_context(self._parts, caller, disconnected) as context:
+        message = _decode(route.message, route.decoder, payload)
+        async with UnitOfWork(self._parts, caller, disconnected) as context:
             context.colony = await route.rule(context, message)
             await require_fresh(context, message.fresh)
             result = await route.service(context, message)
@@ -102,8 +102,8 @@ class Dispatcher:
     def _unsigned(self, request: Request) -> Any:
         if request.payloadtype == _INFO:
             return server.info(self._parts)
-        if request.payloadtype == payload_type(Version):
-            _decode_as(Version, self._version, decode_payload(request.payload))
+        if request.payloadtype == _VERSION:
+            _decode(Version, self._version, decode_payload(request.payload))
             return server.version(self._parts)
         return None
 
@@ -118,21 +118,12 @@ def _encode(result: Any) -> bytes:
     return _ENCODER.encode(result if result != [] else None)
 
 
-def _decode(route: Route, payload: bytes) -> Message[Any]:
-    return _decode_as(route.message, route.decoder, payload)
-
-
-def _decode_as(
-    kind: type[Message[Any]],
-    decoder: Decoder[Message[Any]],
-    payload: bytes,
-) -> Message[Any]:
+def _decode(kind: type[Message[Any]], decoder: Decoder[Message[Any]], payload: bytes) -> Message[Any]:
     """The message in a payload, refused in the words of the protocol when it is not of this kind."""
     try:
         text = payload.decode()
         # The decoder takes a message without its type, which the protocol does not.
-        tag = payload_type(kind) if '"msgtype"' in text else TAG.decode(text).msgtype
-        if tag == payload_type(kind):
+        if '"msgtype"' in text or TAG.decode(text).msgtype == payload_type(kind):
             return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if not _has_other_tag(kind, payload):

@@ -8,7 +8,6 @@ from kolony_apiserver.authz.scopes import colonyname, of_process
 from kolony_apiserver.rpc.route import Route
 from kolony_apiserver.services import processes
 
-
 ROUTES = (
     Route(wire.SubmitFunctionSpec[Raw], approved_member(processes.scope_of_new), processes.submit),
     Route(wire.SubmitFunctionSpecs[Raw], approved_member(colonyname), processes.submit_many, large=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kolony.model.processes import ProcessState
 from kolony_apiserver.membership import Caller
-from kolony_apiserver.services.context import Parts, open_context
+from kolony_apiserver.services.context import Parts, UnitOfWork
 
 INTERVAL = 1.0
 GAUGE_INTERVAL = 5.0
@@ -14,7 +14,7 @@ _AT_ONCE = 10_000
 async def fold(parts: Parts, server: Caller) -> None:
     """Add up all changes there are."""
     while True:
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             folded = await context.store.counts.fold(_AT_ONCE)
         if folded < _AT_ONCE:
             return
@@ -22,7 +22,7 @@ async def fold(parts: Parts, server: Caller) -> None:
 
 async def measure(parts: Parts, server: Caller) -> None:
     """Set the gauges that come from the database."""
-    async with open_context(parts, server) as context:
+    async with UnitOfWork(parts, server) as context:
         counts = await context.store.counts.processes()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()
@@ -30,7 +30,7 @@ async def measure(parts: Parts, server: Caller) -> None:
     for gauge in (metrics.processes, metrics.oldest_waiting, metrics.executor_last_seen):
         gauge.clear()
     for each in counts:
-        metrics.processes.labels(each.colonyname, ProcessState(each.state).name.lower()).set(each.count)
+        metrics.processes.labels(each.colonyname, ProcessState(each.state).name.lower()).set(each.processes)
     for waiting in oldest:
         age = (now - waiting.submissiontime).total_seconds() if waiting.submissiontime else 0
         metrics.oldest_waiting.labels(waiting.colonyname).set(age)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from kolony.model.processes import ProcessState
 from kolony_apiserver.membership import Caller
-from kolony_apiserver.services.context import Context, Parts, open_context
+from kolony_apiserver.services.context import Context, Parts, UnitOfWork
 from kolony_apiserver.store.deadlines import Expired
 
 INTERVAL = 1.0
@@ -15,19 +15,17 @@ _AT_ONCE = 500
 
 async def tick(parts: Parts, server: Caller) -> None:
     """Apply every limit that has passed, in bounded transactions."""
-    await _until_done(parts, server, lambda context: context.store.deadlines.expire_waiting(
-        now=parts.clock.now(), limit=_AT_ONCE
-    ))
-    await _until_done(parts, server, lambda context: context.store.deadlines.expire_running(
-        now=parts.clock.now(), limit=_AT_ONCE
-    ))
+    await _until_done(
+        parts, server, lambda context: context.store.deadlines.expire_waiting(now=parts.clock.now(), limit=_AT_ONCE)
+    )
+    await _until_done(
+        parts, server, lambda context: context.store.deadlines.expire_running(now=parts.clock.now(), limit=_AT_ONCE)
+    )
 
 
-async def _until_done(
-    parts: Parts, server: Caller, step: Callable[[Context], Awaitable[list[Expired]]]
-) -> None:
+async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[list[Expired]]]) -> None:
     while True:
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             expired = await step(context)
         for each in expired:
             if each.state == ProcessState.WAITING:
@@ -35,7 +33,7 @@ async def _until_done(
                 parts.room.arrived(each.classid, each.prioritytime)
             else:
                 parts.metrics.closed.labels("failed").inc()
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             for each in expired:
                 await context.publish(
                     processid=each.processid,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.services import executors
-from kolony_apiserver.services.context import Parts, open_context
+from kolony_apiserver.services.context import Parts, UnitOfWork
 
 _AT_ONCE = 100
 
@@ -15,7 +15,7 @@ async def tick(parts: Parts, server: Caller) -> None:
     """Remove every executor that was heard from once, but not within the last while."""
     before = parts.clock.now() - timedelta(seconds=parts.settings.stale_after)
     while True:
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             stale = await context.store.executors.find_stale(before=before, limit=_AT_ONCE)
             for each in stale:
                 await executors.unregister(context, each.colonyname, each.executorname)

@@ -1,5 +1,7 @@
-"""What is deleted with age: successful processes and logs where the settings say so, and what is remembered
-for a while only."""
+"""What is deleted with age.
+
+Successful processes and logs, where the settings say so; and always what is remembered for a while only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from datetime import timedelta
 
 from kolony_apiserver.clock import to_ns
 from kolony_apiserver.membership import Caller
-from kolony_apiserver.services.context import Context, Parts, open_context
+from kolony_apiserver.services.context import Context, Parts, UnitOfWork
 
 INTERVAL = 60.0
 _AT_ONCE = 1_000
@@ -21,24 +23,40 @@ async def tick(parts: Parts, server: Caller) -> None:
     settings, now = parts.settings, parts.clock.now()
     if settings.retention:
         before = now - timedelta(seconds=settings.retention_age)
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             colonies = await context.store.colonies.find()
         for colony in colonies:
             name = colony.name
-            await _until_done(parts, server, lambda context, name=name: context.store.deadlines.remove_old_processes(  # type: ignore[misc]
-                name, before=before, limit=_AT_ONCE
-            ))
-            await _until_done(parts, server, lambda context, name=name: context.store.deadlines.remove_old_logs(  # type: ignore[misc]
-                name, before=to_ns(before), limit=_AT_ONCE
-            ))
-    await _until_done(parts, server, lambda context: context.store.deadlines.remove_old_submissions(
-        before=now - timedelta(seconds=settings.idempotency_window), limit=_AT_ONCE
-    ))
-    await _until_done(parts, server, lambda context: context.store.deadlines.remove_old_nonces(
-        before=now - 2 * timedelta(seconds=settings.freshness_window), limit=_AT_ONCE
-    ))
+            await _until_done(
+                parts,
+                server,
+                lambda context, name=name: context.store.deadlines.remove_old_processes(  # type: ignore[misc]
+                    name, before=before, limit=_AT_ONCE
+                ),
+            )
+            await _until_done(
+                parts,
+                server,
+                lambda context, name=name: context.store.deadlines.remove_old_logs(  # type: ignore[misc]
+                    name, before=to_ns(before), limit=_AT_ONCE
+                ),
+            )
+    await _until_done(
+        parts,
+        server,
+        lambda context: context.store.deadlines.remove_old_submissions(
+            before=now - timedelta(seconds=settings.idempotency_window), limit=_AT_ONCE
+        ),
+    )
+    await _until_done(
+        parts,
+        server,
+        lambda context: context.store.deadlines.remove_old_nonces(
+            before=now - 2 * timedelta(seconds=settings.freshness_window), limit=_AT_ONCE
+        ),
+    )
     await _until_done(parts, server, lambda context: _remove_classes(context))
-    async with open_context(parts, server) as context:
+    async with UnitOfWork(parts, server) as context:
         await context.store.members.forget_old_changes(before=now - _CHANGE_AGE)
 
 
@@ -52,7 +70,7 @@ async def _remove_classes(context: Context) -> int:
 
 async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[int]]) -> None:
     while True:
-        async with open_context(parts, server) as context:
+        async with UnitOfWork(parts, server) as context:
             done = await step(context)
         if done < _AT_ONCE:
             return

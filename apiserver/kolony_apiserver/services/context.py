@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
 
 import msgspec
 from msgspec import Raw
 
 from kolony.model.base import ColonyName
 from kolony.model.processes import Process
-from kolony_apiserver.clock import DatabaseClock
+from kolony_apiserver.clock import Clock
 from kolony_apiserver.contacts import Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.membership import Caller, Callers
@@ -22,7 +22,6 @@ from kolony_apiserver.store.nonces import Nonces
 from kolony_apiserver.store.processes import ProcessWrites
 from kolony_apiserver.store.unit import Store
 
-
 Disconnected = Callable[[], Awaitable[None]]
 
 
@@ -30,7 +29,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of the server that all calls share."""
 
     settings: Settings
-    clock: DatabaseClock
+    clock: Clock
     database: Database
     writes: ProcessWrites
     nonces: Nonces
@@ -105,12 +104,21 @@ class Context:
         self.after_commit(lambda: self.parts.hub.publish(process))
 
 
-@asynccontextmanager
-async def open_context(
-    parts: Parts, caller: Caller, disconnected: Disconnected | None = None
-) -> AsyncIterator[Context]:
-    """A context whose transaction is committed when the block ends well, undone when it raises."""
-    async with parts.database.session() as session:
-        context = Context(parts, caller, Store(session), disconnected)
-        yield context
-    context.committed()
+class UnitOfWork:
+    """A context whose transaction is committed when the block ends well, and undone when it raises."""
+
+    __slots__ = ("_context", "_session")
+
+    def __init__(self, parts: Parts, caller: Caller, disconnected: Disconnected | None = None) -> None:
+        self._session = parts.database.session()
+        self._context = Context(parts, caller, Store(self._session), disconnected)
+
+    async def __aenter__(self) -> Context:
+        return self._context
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.end(commit=kind is None)
+        if kind is None:
+            self._context.committed()

@@ -39,9 +39,7 @@ async def remove(context: Context, message: wire.RemoveFunction) -> None:
 
 
 def _missing_executor(function: Function) -> NotFound:
-    return NotFound(
-        f"Failed to add function, Executor with name <{function.executorname}> does not exist", status=400
-    )
+    return NotFound(f"Failed to add function, Executor with name <{function.executorname}> does not exist", status=400)
 
 
 def scope_of_new(message: wire.AddFunction) -> str:

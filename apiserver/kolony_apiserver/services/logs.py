@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kolony.errors import BadRequest, Forbidden, NotFound
-from kolony.model.base import ColonyName
 from kolony.model.logs import Log
 from kolony.model.processes import ProcessState
 from kolony.wire import logs as wire
@@ -64,6 +63,4 @@ async def search(context: Context, message: wire.SearchLogs) -> list[Log]:
     if message.days <= 0:
         return []
     since = context.parts.clock.now_ns() - message.days * _DAY_NS
-    return await context.store.logs.search(
-        message.colonyname, f"%{message.text}%", since=since, count=message.count
-    )
+    return await context.store.logs.search(message.colonyname, f"%{message.text}%", since=since, count=message.count)

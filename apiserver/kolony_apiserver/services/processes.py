@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 from msgspec import Raw
 
-from kolony.errors import BadRequest, Conflict, Forbidden, KolonyError, NotFound, ServerError
+from kolony.errors import BadRequest, Conflict, Forbidden, NotFound, ServerError
 from kolony.model.base import ColonyName, sparse
 from kolony.model.functionspecs import MAX_PRIORITY, MIN_PRIORITY, FunctionSpec
 from kolony.model.processes import Process, ProcessState, priority_time
@@ -97,9 +97,7 @@ def _normalised(spec: FunctionSpec[Raw], colony: ColonyName) -> FunctionSpec[Raw
     """The specification as it is stored: amounts in one unit, empty values as the protocol writes them."""
     conditions = spec.conditions
     if not MIN_PRIORITY <= spec.priority <= MAX_PRIORITY:
-        raise BadRequest(
-            f"Failed to submit function spec, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]"
-        )
+        raise BadRequest(f"Failed to submit function spec, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]")
     counts = (conditions.nodes, conditions.processes, conditions.processespernode)
     for number in (spec.maxwaittime, spec.maxexectime, spec.maxretries, *counts):
         if not -_INT32 <= number < _INT32:
@@ -302,4 +300,3 @@ async def remove_all(context: Context, message: wire.RemoveAllProcesses) -> None
     if message.state != -1 and message.state not in _STATE_NAMES:
         raise BadRequest("Invalid state when deleting all processes")
     await context.store.processes.remove_all(message.colonyname, message.state)
-

@@ -49,5 +49,3 @@ def info(parts: Parts) -> ServerInfo:
         buildtime=settings.build_time or parts.clock.now().isoformat(timespec="seconds"),
         backends=[Backend(port=settings.port, host=settings.host or UNSET, tls=settings.reports_tls or UNSET)],
     )
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,17 +17,24 @@ from kolony_apiserver.store.database import Database, Row, records
 from kolony_apiserver.store.processes import process_from
 from kolony_apiserver.store.repository import Repository
 
-_LONG_AGO = datetime.min.replace(year=2000)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that waits for work, and the group of calls that can take the same."""
+    """One call that waits for work."""
 
     seat: int
-    grp: int
     colonyname: str
     executorid: Identity
     executorname: str
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls that can take the same processes: ``seats`` of them from seat ``first`` on; numbered from 1."""
+
+    grp: int
+    first: int
+    seats: int
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +68,12 @@ class AssignmentWrites:
         self._claims = database.lane()
         self._probes = database.lane()
 
-    async def claim(self, seats: Sequence[Seat], reach: Sequence[Reach], now: datetime) -> Claimed:
-        """Hand out waiting processes; the groups of the seats are numbered from 1."""
-        groups = max(seat.grp for seat in seats)
+    async def claim(
+        self, seats: Sequence[Seat], groups: Sequence[Group], reach: Sequence[Reach], now: datetime
+    ) -> Claimed:
+        """Hand out waiting processes."""
         rows = await self._claims.all(
-            "claim_processes", seats=records(seats), reach=records(reach), groups=groups, now=now
+            "claim_processes", seats=records(seats), groups=records(groups), reach=records(reach), now=now
         )
         processes = {row["seat"]: process_from(row) for row in rows if row["seat"] is not None}
         return Claimed(processes=processes, heads={row["searched"]: row["nextprioritytime"] for row in rows})

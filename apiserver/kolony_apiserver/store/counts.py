@@ -15,7 +15,7 @@ class Count(NamedTuple):
 
     colonyname: ColonyName
     state: int
-    count: int
+    processes: int
 
 
 class Oldest(NamedTuple):

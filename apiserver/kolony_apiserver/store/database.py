@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -61,16 +60,9 @@ class Database:
     ) -> None:
         await self._pool.close()
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
-        """A unit of work: committed when the block ends well, undone when it raises."""
-        session = Session(self._pool)
-        try:
-            yield session
-        except BaseException:
-            await session.end(commit=False)
-            raise
-        await session.end(commit=True)
+    def session(self) -> Session:
+        """A unit of work, as an async context manager: committed when the block ends well, undone when it raises."""
+        return Session(self._pool)
 
     def lane(self, *, durable: bool = True) -> Lane:
         """A connection of its own for one kind of statement.
@@ -89,9 +81,19 @@ class Database:
 class Session:
     """Runs named queries in one transaction, which starts with the first of them."""
 
+    __slots__ = ("_connection", "_pool")
+
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
         self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.end(commit=kind is None)
 
     async def _connected(self) -> Connection:
         if self._connection is None:

@@ -69,5 +69,3 @@ class Members(Repository):
     async def forget_old_changes(self, *, before: datetime) -> None:
         """Drop records of changes that every server has long seen."""
         await self.session.run("remove_old_membership_changes", before=before)
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _TITLE = re.compile(r"^-- ([a-z_]+): ", re.MULTILINE)
 
@@ -23,11 +23,11 @@ def queries() -> dict[str, LiteralString]:
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
                 raise ValueError(f"the query {name} is defined twice")
-            found[name] = cast(LiteralString, _without_comments(text))
+            found[name] = _without_comments(text)
     return found
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(text: str) -> LiteralString:
     """The bare statement: a comment may hold a percent sign, and the title line has lost its dashes."""
     lines = text.splitlines()[1:]
     return "\n".join(line.split("-- ")[0].rstrip() for line in lines).strip().rstrip(";")

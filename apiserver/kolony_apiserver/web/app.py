@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kolony_apiserver.rpc.dispatch import Dispatcher
 from kolony_apiserver.services.context import Parts
@@ -16,12 +16,22 @@ from kolony_apiserver.web.rpc import RpcEndpoint
 from kolony_apiserver.web.subscriptions import Subscriptions
 
 
-def create_app(parts: Parts, ready: Callable[[], bool]) -> FastAPI:
+class _Front:
+    """Calls of the API go straight to their endpoint, past routing and middleware that they have no use for."""
+
+    def __init__(self, rpc: ASGIApp, app: ASGIApp) -> None:
+        self._rpc = rpc
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rpc = scope["type"] == "http" and scope["path"] == "/api"
+        await (self._rpc if rpc else self._app)(scope, receive, send)
+
+
+def create_app(parts: Parts, ready: Callable[[], bool]) -> ASGIApp:
     """The application of one server; ``ready`` says whether it should be sent more calls."""
     app = FastAPI(title="Colonies server", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.add_middleware(Cors)
     dispatcher = Dispatcher(parts)
-    app.router.routes.append(Route("/api", RpcEndpoint(dispatcher, parts.settings)))
 
     @app.get("/health")
     async def health() -> Response:
@@ -46,4 +56,4 @@ def create_app(parts: Parts, ready: Callable[[], bool]) -> FastAPI:
 
     app.add_exception_handler(404, unserved)
     app.add_exception_handler(405, unserved)
-    return app
+    return Cors(_Front(RpcEndpoint(dispatcher, parts.settings), app))

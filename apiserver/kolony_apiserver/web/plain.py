@@ -29,6 +29,7 @@ class Cors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and let pages of other origins read it."""
         if scope["type"] != "http" or not _is_foreign(scope):
             await self._app(scope, receive, send)
             return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from starlette.types import Message, Receive, Scope, Send
 
 from kolony.errors import KolonyError, TooLarge
@@ -13,6 +16,8 @@ from kolony_apiserver.web.plain import absent
 _CONTENT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE = (b"connection", b"close")
 _PEEK = 65_536
+_LINGER = 10.0
+"""Seconds for which the rest of a request that was refused is thrown away."""
 
 
 class RpcEndpoint:
@@ -25,14 +30,14 @@ class RpcEndpoint:
         self._large_types = [name.encode() for name in dispatcher.large_types]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["method"] != "POST":
             await absent(scope["method"], scope["path"])(scope, receive, send)
             return
         try:
             body = await self._read(scope, receive)
         except KolonyError as error:
-            # The rest of the body stays unread, so the connection cannot be used again.
-            await _send(send, error.status, seal_error(error), _CLOSE)
+            await _refuse(receive, send, error)
             return
         if body is None:
             return
@@ -89,7 +94,21 @@ def _content_length(scope: Scope) -> int:
     return 0
 
 
-async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+async def _refuse(receive: Receive, send: Send, error: KolonyError) -> None:
+    """Answer before the body was read to its end, and close the connection.
+
+    First the rest is thrown away, for a while: closed under a client that still sends, a connection would lose the
+    answer on its way.
+    """
+    await _send(send, error.status, seal_error(error), _CLOSE, complete=False)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body"})
+
+
+async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes], complete: bool = True) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [_CONTENT_TYPE, length, *headers]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": not complete})

@@ -29,7 +29,7 @@ from kolony_apiserver.membership import Caller
 from kolony_apiserver.rpc.dispatch import TAG, Dispatcher
 from kolony_apiserver.rpc.freshness import require_fresh
 from kolony_apiserver.rpc.subscriptions import absent_process, may_follow, may_follow_all
-from kolony_apiserver.services.context import Context, Parts, open_context
+from kolony_apiserver.services.context import Context, Parts, UnitOfWork
 from kolony_apiserver.store.unit import Store
 
 M = TypeVar("M", bound=Message[Any])
@@ -123,14 +123,14 @@ class _Connection:
                     one = _decode(_ONE, wire.SubscribeProcess, request)
                 except msgspec.MsgspecError:
                     return None
-                async with open_context(self._parts, caller) as context:
+                async with UnitOfWork(self._parts, caller) as context:
                     return await _one_process(context, one)
             case wire.MANY:
                 try:
                     many = _decode(_MANY, wire.SubscribeProcesses, request)
                 except msgspec.MsgspecError as error:
                     raise Forbidden(str(error)) from error
-                async with open_context(self._parts, caller) as context:
+                async with UnitOfWork(self._parts, caller) as context:
                     return await _many_processes(context, many)
             case _:
                 return None

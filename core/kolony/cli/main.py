@@ -55,7 +55,7 @@ def root(
 def main() -> None:
     """Run the command line; an error is one line on standard error and exit code 1."""
     try:
-        app()
+        app(prog_name="kolony")
     except KolonyError as error:
         complain(error)
         sys.exit(1)

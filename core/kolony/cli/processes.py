@@ -62,10 +62,11 @@ def list_processes(
     """List processes: those in the queue in its order, then the running, then the ended ones, newest end first."""
     if sum(map(bool, (executortype, label, initiator))) > 1:
         raise typer.BadParameter("only one of --executortype, --label and --initiator counts")
+    states = _states(state)
     with connect(ctx) as client:
         found = [
             process
-            for wanted in _states(state)
+            for wanted in states
             for process in client.processes.find(
                 wanted, count=count, executortype=executortype, label=label, initiator=initiator
             )

@@ -26,6 +26,7 @@ NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 # msgspec passes these options on to subclasses, which type checkers have to be told
 @typing_extensions.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+@typing_extensions.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all model objects: frozen, typed, compared by value, encoded in the order of their fields.
 

@@ -62,7 +62,7 @@ class Api(Generic[M]):
         if portal is None:
             return bound
 
-        @functools.wraps(function)
+        @functools.wraps(bound)
         def blocking(*args: Any, **kwargs: Any) -> Any:
             return through(portal, bound(*args, **kwargs))
 

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_CANCEL_SECONDS = 1.0
+"""How long an interrupted caller waits for what it cancelled."""
+
 
 class Portal:
     """Runs coroutines on a background loop; any number of threads may use it at once.
@@ -23,15 +26,17 @@ class Portal:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run the coroutine and return its result; an interrupt of the caller cancels it."""
+        """Run the coroutine and return its result; when the caller is interrupted, it is cancelled first."""
         if self._loop.is_closed():
             coroutine.close()
             raise RuntimeError("the client is closed")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        ended = threading.Event()
+        future = asyncio.run_coroutine_threadsafe(_signalling(coroutine, ended), self._loop)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                ended.wait(_CANCEL_SECONDS)
             raise
 
     def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
@@ -43,16 +48,36 @@ class Portal:
                 except StopAsyncIteration:
                     return
         finally:
-            self.run(items.aclose())
+            self._leave(items)
 
     def close(self) -> None:
         """Stop the loop; closing again does nothing."""
         if self._loop.is_closed():
             return
+        self.run(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
+    def _leave(self, items: AsyncGenerator[Any, None]) -> None:
+        """End a generator; an iterator that nobody closed gets here from the garbage collector, in any thread."""
+        if self._loop.is_closed():
+            return
+        left = asyncio.run_coroutine_threadsafe(_close(items), self._loop)
+        if threading.current_thread() is not self._thread:
+            left.result()
+
+
+async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await coroutine
+    finally:
+        ended.set()
+
 
 async def _next(items: AsyncGenerator[T, None]) -> T:
     return await anext(items)
+
+
+async def _close(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()

@@ -50,10 +50,9 @@ create index processes_running on processes (colonyname, starttime) where state 
 create index processes_ended on processes (colonyname, state, endtime) where state >= 2;
 -- History, retention, and the oldest waiting process.
 create index processes_submitted on processes (colonyname, state, submissiontime);
--- Limits, and what an executor runs.
+-- Limits.
 create index processes_wait_deadline on processes (waitdeadline) where state = 0 and waitdeadline is not null;
 create index processes_exec_deadline on processes (execdeadline) where state = 1 and execdeadline is not null;
-create index processes_held on processes (executorid) where state = 1;
 
 create table attributes (
     attributeid   text primary key,

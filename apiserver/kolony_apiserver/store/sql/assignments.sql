@@ -1,27 +1,25 @@
 -- claim_processes: give waiting processes to the executors that wait, in one statement for all of them.
--- A seat is one waiting call; calls that can take the same processes form a group. Every group names the classes
--- it reaches, each with the prioritytime from which the search starts. Groups take in turn, each the smallest
--- prioritytimes that it reaches. Executors are locked so that removing one waits for this claim and then finds
--- what it was given. Answers a row per class that was searched, with the prioritytime of what waits there next,
--- joined to what was handed out of it.
+-- A seat is one waiting call; calls that can take the same processes form a group, with consecutive seats from
+-- "first" on. Every group names the classes it reaches, each with the prioritytime from which the search starts.
+-- Groups take in turn, each the smallest prioritytimes that it reaches. Executors are locked so that removing one
+-- waits for this claim and then finds what it was given. Answers a row per class that was searched, with the
+-- prioritytime of what waits there next, joined to what was handed out of it.
 with recursive seat as materialized (
-    select s.seat, s.grp, s.colonyname, s.executorid, s.executorname
-    from json_to_recordset(%(seats)s::json) as s (
-        seat integer, grp integer, colonyname text, executorid text, executorname text
-    )
+    select s.seat, s.executorid, s.executorname
+    from json_to_recordset(%(seats)s::json) as s (seat integer, colonyname text, executorid text, executorname text)
     join executors e on e.colonyname = s.colonyname and e.executorname = s.executorname
     join colonies c on c.colonyname = s.colonyname
     where e.executorid = s.executorid and e.state = 1 and not c.paused
     for key share of e
-), room as materialized (
-    select grp, count(*)::integer as seats, array_agg(seat order by seat) as seat from seat group by grp
+), party as materialized (
+    select * from json_to_recordset(%(groups)s::json) as g (grp integer, first integer, seats integer)
 ), reach as materialized (
-    select r.grp, r.classid, r.low
-    from json_to_recordset(%(reach)s::json) as r (grp integer, classid bigint, low bigint)
+    select * from json_to_recordset(%(reach)s::json) as r (grp integer, classid bigint, low bigint)
 ), class as materialized (
     select r.classid, min(r.low) as low, sum(g.seats)::integer as seats
     from reach r
-    join room g using (grp)
+    join party g using (grp)
+    where exists (select from seat)
     group by r.classid
 ), head as materialized (
     select (row_number() over (order by h.prioritytime, h.processid))::integer as no, h.processid, h.classid
@@ -39,24 +37,24 @@ with recursive seat as materialized (
     union all
     select t.grp + 1, m.mine, t.taken || m.mine
     from turn t
+    join party g on g.grp = t.grp + 1
     cross join lateral (
         select array(
             select h.no
             from head h
-            where h.no <> all (t.taken)
-              and h.classid in (select r.classid from reach r where r.grp = t.grp + 1)
+            where h.no <> all (t.taken) and h.classid in (select r.classid from reach r where r.grp = g.grp)
             order by h.no
-            limit (select g.seats from room g where g.grp = t.grp + 1)
+            limit g.seats
         ) as mine
+        offset 0
     ) m
-    where t.grp < %(groups)s
 ), handed as (
     select h.processid, s.seat, s.executorid, s.executorname
     from turn t
-    join room g using (grp)
+    join party g using (grp)
     cross join lateral unnest(t.mine) with ordinality as m (no, nth)
     join head h on h.no = m.no
-    join seat s on s.seat = g.seat[m.nth]
+    join seat s on s.seat = g.first + m.nth - 1
 ), assigned as (
     update processes p
     set state = 1,
@@ -68,13 +66,14 @@ with recursive seat as materialized (
     from handed h
     where p.processid = h.processid
     returning h.seat, p.*,
-              (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+              (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
-    select colonyname, classid, 0, -count(*) from assigned group by colonyname, classid
-    union all
-    select colonyname, classid, 1, count(*) from assigned group by colonyname, classid
-), next as (
+    select colonyname, classid, s.state, s.sign * count(*)
+    from assigned
+    cross join (values (0, -1), (1, 1)) as s (state, sign)
+    group by colonyname, classid, s.state, s.sign
+), next as materialized (
     select k.classid,
            (select p.prioritytime
             from processes p

@@ -22,7 +22,7 @@ select count(*) from taken;
 delete from class_counts where classid = any (%(classids)s);
 
 -- count_processes: how many processes of each colony are in each state.
-select colonyname, state, sum(count)::bigint as count
+select colonyname, state, sum(count)::bigint as processes
 from (select colonyname, state, count from colony_counts union all select colonyname, state, change from count_changes) c
 group by colonyname, state;
 

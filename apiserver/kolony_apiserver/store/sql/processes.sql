@@ -59,18 +59,18 @@ delete from submissions where ctid = any (array(
 select colonyname from processes where processid = %(processid)s;
 
 -- get_process: one process with its attributes.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.processid = %(processid)s and p.colonyname = %(colony)s;
 
 -- get_processes_by_id: some processes of a colony with their attributes.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.processid = any (%(processids)s) and p.colonyname = %(colony)s
 order by p.prioritytime, p.processid;
 
 -- find_waiting_processes: the next to run first.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.colonyname = %(colony)s and p.state = 0
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
@@ -80,7 +80,7 @@ order by p.prioritytime
 limit %(count)s;
 
 -- find_running_processes: the longest running first.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.colonyname = %(colony)s and p.state = 1
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
@@ -90,7 +90,7 @@ order by p.starttime
 limit %(count)s;
 
 -- find_ended_processes: the last to end first.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.colonyname = %(colony)s and p.state = %(state)s and p.state >= 2
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
@@ -100,7 +100,7 @@ order by p.endtime desc
 limit %(count)s;
 
 -- find_process_history: processes submitted since a time, in the order of submission.
-select p.*, (select json_agg(a order by a.attributeid) from attributes a where a.targetid = p.processid) as attributes
+select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 from processes p
 where p.colonyname = %(colony)s and p.state = %(state)s and p.submissiontime >= %(since)s
   and (%(executorid)s = '' or p.executorid = %(executorid)s)

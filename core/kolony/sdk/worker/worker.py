@@ -98,6 +98,8 @@ class Worker:
         self._offers: dict[str, Offer] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping, self._halting = asyncio.Event(), asyncio.Event()
+        self.enrolled = asyncio.Event()
+        """Set once the worker is an executor of the colony and its functions are offered."""
 
     @overload
     def function(self, function: F) -> F: ...
@@ -140,6 +142,7 @@ class Worker:
             executor = await unless(self._stopping, self._join(client, key))
             if executor is None:
                 return
+            self.enrolled.set()
             leaves = new and self._key_file is None
             slots = Slots(client, executor, self._offers, self._terms(leaves))
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_cpu(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize("text", ["m", "1.5m", " 1m", "1 m", "onem", "--1m", "1_000m", "٣m", "9223372036854775808m"])
 def test_cpu_that_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest, match="^Error converting CPU to int$"):
+    with pytest.raises(BadRequest, match="Error converting CPU to int"):
         parse_cpu(text)
 
 
@@ -109,7 +111,5 @@ def test_cpu_survives_being_written(amount: int) -> None:
 @given(st.text(max_size=12))
 def test_any_text_is_an_amount_or_refused(text: str) -> None:
     for parse in (parse_cpu, parse_memory):
-        try:
+        with contextlib.suppress(BadRequest):
             assert isinstance(parse(text), int)
-        except BadRequest:
-            pass

@@ -1,0 +1,90 @@
+"""The HTTP listener, and the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from socket import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from kolony_apiserver.settings import Settings
+
+Beside = Callable[[], AbstractAsyncContextManager[None]]
+"""Something that runs beside the server: entered when it takes calls, left before it stops."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_KEEP_ALIVE = 120
+
+
+@contextlib.asynccontextmanager
+async def nothing_beside() -> AsyncIterator[None]:
+    """Nothing."""
+    yield
+
+
+class Listener(uvicorn.Server):
+    """Serves an application until SIGTERM or SIGINT.
+
+    Told to stop, it calls ``unready`` while it still takes calls, ends what runs beside it, calls ``drain``, lets
+    calls under way finish, and returns: a signal that was obeyed is not raised again.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        unready: Callable[[], None],
+        drain: Callable[[], None],
+        beside: Beside = nothing_beside,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(settings.drain_timeout),
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+            )
+        )
+        self._unready = unready
+        self._drain = drain
+        self._beside = beside
+        self._stack = AsyncExitStack()
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen, then start what runs beside."""
+        await super().startup(sockets)
+        if self.started:
+            await self._stack.enter_async_context(self._beside())
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Stop in order."""
+        self._unready()
+        await self._stack.aclose()
+        self._drain()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at the first signal, and at once at the second."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
