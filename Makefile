@@ -27,12 +27,17 @@ test: $(READY) ## Run all tests (ARGS="-k name" picks some)
 bench: $(READY) ## Measure the server beside raw PostgreSQL
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
+.PHONY: generate
+generate: $(READY) ## Write what is generated: the table of messages in docs/protocol.md
+	$(BIN)/python docs/generate.py
+
 .PHONY: check
-check: $(READY) ## Everything that must pass: format, lint, types, imports, tests
+check: $(READY) ## Everything that must pass: format, lint, types, imports, generated files, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest
 
 .PHONY: format

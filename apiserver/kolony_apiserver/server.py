@@ -16,7 +16,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
-import prometheus_client
 import uvloop
 
 from kolony.crypto import Identity
@@ -41,6 +40,7 @@ from kolony_apiserver.store.processes import ProcessWrites
 from kolony_apiserver.store.unit import Store
 from kolony_apiserver.web.app import create_app
 from kolony_apiserver.web.listener import Beside, Listener, nothing_beside
+from kolony_apiserver.web.monitor import monitor
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,8 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
             stack.push_async_callback(close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
+        parts.metrics.longpolls.set_function(lambda: len(parts.room))
+        parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
         await parts.room.load()
         claims = asyncio.create_task(parts.room.run(), name="claims")
@@ -124,9 +126,8 @@ async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
             parts.room.shut()
 
         listener = Listener(create_app(parts, ready.is_set), settings, unready=ready.clear, drain=drain, beside=beside)
-        if settings.monitor_port:
-            prometheus_client.start_http_server(settings.monitor_port, registry=parts.metrics.registry)
-        await listener.serve()
+        async with monitor(settings, parts.metrics.registry):
+            await listener.serve()
         if not listener.started:
             raise Unavailable(f"cannot listen on {settings.host}:{settings.port}: is the port taken?")
 

@@ -36,7 +36,6 @@ from kolony.model import (
     ExecutorState,
     Function,
     Location,
-    Process,
     Project,
     Software,
     User,

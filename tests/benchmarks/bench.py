@@ -64,18 +64,21 @@ async def _measure(dsn: str, options: argparse.Namespace) -> None:
     if options.output == "json":
         print(json.dumps({"machine": machine, "sizes": asdict(sizes), "quick": options.quick}), flush=True)
     figures: list[Figure] = []
-    async with open_stage(dsn) as short:
-        bench = Bench(dsn, sizes, short)
-        for name in options.only:
-            measured = await ROWS[name](bench)
-            figures += measured
-            if options.output == "json":
-                for figure in measured:
-                    print(json_line(figure), flush=True)
-            else:
-                progress(table(measured))
-    if options.output == "table":
-        _print_table(figures, machine, sizes, quick=options.quick)
+    try:
+        async with open_stage(dsn) as short:
+            bench = Bench(dsn, sizes, short)
+            for name in options.only:
+                measured = await ROWS[name](bench)
+                figures += measured
+                if options.output == "json":
+                    for figure in measured:
+                        print(json_line(figure), flush=True)
+                else:
+                    progress(table(measured))
+    finally:
+        # a row that fails does not take the others with it
+        if options.output == "table" and figures:
+            _print_table(figures, machine, sizes, quick=options.quick)
 
 
 def _print_table(figures: list[Figure], machine: dict[str, Any], sizes: Sizes, *, quick: bool) -> None:

@@ -34,6 +34,9 @@ PAUSE = 0.01
 _PATIENCE = 120
 """Seconds that an assign waits: longer than any sample takes, so none of them ends by time."""
 
+_HANDOFF_TIMEOUT = 10
+"""Seconds after which a hand-off counts as lost; a wake-up that only a later poll makes good for ends here too."""
+
 
 class Crew(NamedTuple):
     """A colony's name, the key that submits, and the keys of its executors."""
@@ -158,7 +161,7 @@ class IdleExecutors:
         [request] = _submits(self._crew, [number])
         start = time.perf_counter()
         submitted = _submitted(await self._connection.post(request), number)
-        processid, end = await asyncio.wait_for(self._taken.get(), _PATIENCE)
+        processid, end = await self._next_taken()
         if processid != submitted:
             raise WrongReply(f"process {submitted} was submitted and {processid} assigned")
         self.processids.append(processid)
@@ -173,10 +176,17 @@ class IdleExecutors:
             _submitted(await self._connection.post(request), number)
             for number, request in zip(numbers, _submits(self._crew, numbers), strict=True)
         }
-        taken = {(await asyncio.wait_for(self._taken.get(), _PATIENCE))[0] for _ in submitted}
+        taken = {(await self._next_taken())[0] for _ in submitted}
         if taken != submitted or len(taken) != len(numbers):
             raise WrongReply(f"{len(numbers)} processes for {len(numbers)} idle executors: {len(taken)} were assigned")
         self.processids.extend(submitted)
+
+    async def _next_taken(self) -> tuple[str, float]:
+        try:
+            async with asyncio.timeout(_HANDOFF_TIMEOUT):
+                return await self._taken.get()
+        except TimeoutError:
+            raise WrongReply(f"a process waits and executors are idle for {_HANDOFF_TIMEOUT} s") from None
 
     async def work(self, key: PrivateKey, connection: Connection) -> None:
         """Be one of the executors, until released."""

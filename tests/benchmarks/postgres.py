@@ -170,8 +170,8 @@ class RawQueue(Queue):
             raise WrongReply(f"{count} claims took {len(set(taken))} rows")
         return Timing(seconds, latencies, taken)
 
-    async def _handoffs(self, count: int, parked: Callable[[], None]) -> tuple[list[float], int]:
-        parked()
+    async def _handoffs(self, count: int, parked: Callable[[], Awaitable[None]]) -> tuple[list[float], int]:
+        await parked()
         seconds = []
         for number in range(count):
             start = time.perf_counter()

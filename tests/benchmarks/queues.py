@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
@@ -78,12 +78,12 @@ class Queue(ABC):
         await self._audit(closed=count)
         return timing
 
-    async def handoffs(self, count: int, *, parked: Callable[[], None] | None = None) -> list[float]:
+    async def handoffs(self, count: int, *, parked: Callable[[], Awaitable[None]] | None = None) -> list[float]:
         """Seconds from the submit of a process until an idle executor holds it, for one process at a time.
 
-        ``parked`` is called when all executors hang in assign.
+        ``parked`` is called when all executors hang in assign, and they do until it returns.
         """
-        seconds, served = await self._handoffs(count, parked or (lambda: None))
+        seconds, served = await self._handoffs(count, parked or _nothing)
         await self._audit(submitted=served, closed=served)
         return seconds
 
@@ -105,11 +105,15 @@ class Queue(ABC):
     async def _cycle(self, count: int, *, fresh: bool) -> Timing: ...
 
     @abstractmethod
-    async def _handoffs(self, count: int, parked: Callable[[], None]) -> tuple[list[float], int]:
+    async def _handoffs(self, count: int, parked: Callable[[], Awaitable[None]]) -> tuple[list[float], int]:
         """The seconds of each hand-off, and how many processes were run in all."""
 
     @abstractmethod
     async def _census(self) -> Census: ...
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Target(Protocol):

@@ -9,7 +9,6 @@ from functools import partial
 from load import Timing
 from queues import Demand, Queue, Target
 from report import FLOOR, PRODUCT, Figure, percentile
-from servers import Server
 from stage import Bench, open_stage, progress
 from targets import FloorTarget, ProductTarget
 
@@ -142,24 +141,47 @@ async def classes_nomatch(bench: Bench) -> list[Figure]:
 
 
 async def parked(bench: Bench) -> list[Figure]:
-    """Memory of a server while many executors hang in assign, all of whom are given work in the end."""
+    """A server while many executors hang in assign: its memory, and hand-offs to them and to others beside them.
+
+    In the end all of them are given work.
+    """
     count = bench.sizes.parked
     before: dict[str, list[float]] = {}
     during: dict[str, list[float]] = {}
-    seconds: dict[str, list[float]] = {}
+    among: dict[str, list[float]] = {}
+    beside: dict[str, list[float]] = {}
+
+    async def measure(name: str, target: ProductTarget | FloorTarget) -> None:
+        async def when_parked() -> None:
+            during[name] = [target.server.memory() / 1e6]
+            beside[name] = [1000 * percentile(await (await target.queue()).handoffs(PROBES), 0.5)]
+
+        before[name] = [target.server.memory() / 1e6]
+        queue = await target.queue(count)
+        among[name] = [1000 * percentile(await queue.handoffs(PROBES, parked=when_parked), 0.5)]
+
     async with open_stage(bench.dsn, only=(PRODUCT, FLOOR)) as stage:
         for name, target in stage.targets.items():
             assert isinstance(target, ProductTarget | FloorTarget)
             progress(f"parked: {count:,} executors at {name}")
-            before[name], during[name] = [target.server.memory() / 1e6], []
-            queue = await target.queue(count)
-            handoffs = await queue.handoffs(PROBES, parked=partial(_note_memory, target.server, during[name]))
-            seconds[name] = [1000 * percentile(handoffs, 0.5)]
-    note = f"{count:,} executors"
+            await measure(name, target)
+
+    def figure(name: str, unit: str, samples: dict[str, list[float]], bound: float | None = None) -> Figure:
+        return Figure(
+            row="parked",
+            name=name,
+            unit=unit,
+            samples=samples,
+            more_is_better=False,
+            bound=bound,
+            note=f"{count:,} executors",
+        )
+
     return [
-        Figure(row="parked", name="memory at start", unit=" MB", samples=before, more_is_better=False),
-        Figure(row="parked", name="memory", unit=" MB", samples=during, more_is_better=False, bound=200, note=note),
-        Figure(row="parked", name="hand-off p50", unit=" ms", samples=seconds, more_is_better=False, note=note),
+        figure("memory at start", " MB", before),
+        figure("memory", " MB", during, bound=200),
+        figure("hand-off among them", " ms", among),
+        figure("hand-off beside them", " ms", beside),
     ]
 
 
@@ -200,10 +222,6 @@ async def _deep(bench: Bench, row: str, count: int, demand: Demand) -> list[Figu
     deep = {name: timings[name, True] for name in stage.targets}
     short = {name: timings[name, False] for name in stage.targets}
     return _compared(row, "of the short queue", deep, short, bound=OF_SHORT_QUEUE, note=f"{count:,} waiting")
-
-
-def _note_memory(server: Server, megabytes: list[float]) -> None:
-    megabytes.append(server.memory() / 1e6)
 
 
 async def _short_cycle(bench: Bench, target: Target, *, fresh: bool = False) -> Timing:

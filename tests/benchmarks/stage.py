@@ -45,7 +45,7 @@ class Sizes:
     """Executors that hang in assign at once."""
 
 
-QUICK = Sizes(rounds=3, submits=600, cycles=500, handoffs=40, backlog=20_000, classes=5_000, warm_up=500, parked=200)
+QUICK = Sizes(rounds=3, submits=600, cycles=500, handoffs=40, backlog=20_000, classes=5_000, warm_up=500, parked=400)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -63,9 +63,9 @@ class _ServerQueue(Queue):
         await self._check_outputs(timing.processids[:: max(1, count // _OUTPUTS)])
         return timing
 
-    async def _handoffs(self, count: int, parked: Callable[[], None]) -> tuple[list[float], int]:
+    async def _handoffs(self, count: int, parked: Callable[[], Awaitable[None]]) -> tuple[list[float], int]:
         async with idle_executors(self._endpoint, self._crew) as idle:
-            parked()
+            await parked()
             seconds = [await idle.handoff() for _ in range(count)]
         await self._check_outputs(idle.processids[-_OUTPUTS:])
         return seconds, len(idle.processids)

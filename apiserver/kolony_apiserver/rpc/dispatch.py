@@ -15,7 +15,7 @@ from kolony.wire.envelope import Request, decode_payload, open_request, seal_err
 from kolony.wire.message import Message, malformed_text, mismatch_text, payload_type
 from kolony.wire.server import GetServerInfo, Version
 from kolony_apiserver.membership import Caller
-from kolony_apiserver.rpc.freshness import Stale, require_fresh
+from kolony_apiserver.rpc.freshness import require_fresh
 from kolony_apiserver.rpc.registry import registry
 from kolony_apiserver.services import server
 from kolony_apiserver.services.context import Disconnected, Parts, UnitOfWork
@@ -47,6 +47,7 @@ class Dispatcher:
         self._parts = parts
         self._routes = registry()
         self._version: Decoder[Message[Any]] = Decoder(Version)
+        self._methods = {*self._routes, _INFO, _VERSION}
 
     @property
     def large_types(self) -> list[str]:
@@ -59,25 +60,18 @@ class Dispatcher:
         method, status = "", 200
         try:
             request = open_request(body)
-            if request.payloadtype in self._routes:
+            if request.payloadtype in self._methods:
                 method = request.payloadtype
             reply = await self._reply(request, len(body), disconnected)
         except KolonyError as error:
             status, reply = error.status, seal_error(error)
-            self._note(error, method)
+            if status >= 500:
+                log.info("%s answered %d: %s", method, status, error.message)
         except Exception:
             log.exception("a call of %s failed unexpectedly", method or "an unknown message")
             status, reply = 500, seal_error(ServerError("the server failed; its log says why"))
         self._parts.metrics.rpc(method, status, time.perf_counter() - started)
         return status, reply
-
-    def _note(self, error: KolonyError, method: str) -> None:
-        if isinstance(error, InvalidSignature):
-            self._parts.metrics.signature_rejects.labels("invalid").inc()
-        elif isinstance(error, Stale):
-            self._parts.metrics.signature_rejects.labels("stale").inc()
-        if error.status >= 500:
-            log.info("%s answered %d: %s", method, error.status, error.message)
 
     async def _reply(self, request: Request, size: int, disconnected: Disconnected | None) -> bytes:
         unsigned = self._unsigned(request)
@@ -109,7 +103,12 @@ class Dispatcher:
 
     async def identify(self, request: Request) -> Caller:
         """Who signed a request; their executors are alive."""
-        caller = await self._parts.callers.recall(recover(request.payload.encode(), request.signature))
+        try:
+            identity = recover(request.payload.encode(), request.signature)
+        except InvalidSignature:
+            self._parts.metrics.signature_rejects.labels("invalid").inc()
+            raise
+        caller = await self._parts.callers.recall(identity)
         self._parts.contacts.heard_from(caller)
         return caller
 

@@ -26,19 +26,12 @@ async def measure(parts: Parts, server: Caller) -> None:
         counts = await context.store.counts.processes()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()
-    now, metrics = parts.clock.now(), parts.metrics
-    for gauge in (metrics.processes, metrics.oldest_waiting, metrics.executor_last_seen):
-        gauge.clear()
-    for each in counts:
-        metrics.processes.labels(each.colonyname, ProcessState(each.state).name.lower()).set(each.processes)
-    for waiting in oldest:
-        age = (now - waiting.submissiontime).total_seconds() if waiting.submissiontime else 0
-        metrics.oldest_waiting.labels(waiting.colonyname).set(age)
-    for silent in silence:
-        metrics.executor_last_seen.labels(silent.colonyname, silent.executortype).set(
-            (now - silent.heard).total_seconds()
-        )
-    metrics.longpolls.set(len(parts.room))
-    for state, size in parts.database.statistics().items():
-        if state in ("pool_size", "pool_available", "requests_waiting"):
-            metrics.pool.labels(state).set(size)
+    now = parts.clock.now()
+    parts.metrics.measured.show(
+        processes={(each.colonyname, ProcessState(each.state).name.lower()): each.processes for each in counts},
+        oldest_waiting={
+            each.colonyname: (now - each.submissiontime).total_seconds() if each.submissiontime else 0
+            for each in oldest
+        },
+        last_seen={(each.colonyname, each.executortype): (now - each.heard).total_seconds() for each in silence},
+    )

@@ -31,6 +31,7 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
         cpu=message.availablecpu,
         mem=message.availablemem,
     )
+    asked = parts.clock.monotonic()
     process = await parts.room.take(
         offer,
         context.caller.identity,
@@ -38,6 +39,7 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
         disconnected=context.disconnected,
     )
     if process is not None:
+        parts.metrics.assign_seconds.observe(parts.clock.monotonic() - asked)
         parts.homes.put(process.processid, context.colony)
         parts.hub.publish(process)
         return process

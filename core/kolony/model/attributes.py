@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import IntEnum
 
-from kolony.model.base import Model
+from kolony.model.base import Int64, Model
 
 
 class AttributeType(IntEnum):
@@ -24,8 +24,8 @@ class Attribute(Model):
     targetid: str = ""
     targetcolonyname: str = ""
     targetprocessgraphid: str = ""
-    state: int = 0
-    attributetype: int = AttributeType.IN
+    state: Int64 = 0
+    attributetype: Int64 = AttributeType.IN
     key: str = ""
     value: str = ""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NewType, TypeAlias, TypeVar
+from typing import Annotated, Any, NewType, TypeAlias, TypeVar
 
 import msgspec
 import typing_extensions
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 ColonyName = NewType("ColonyName", str)
 ProcessId = NewType("ProcessId", str)
@@ -16,6 +16,9 @@ ExecutorName = NewType("ExecutorName", str)
 T = TypeVar("T")
 V = typing_extensions.TypeVar("V", default=Any)
 """Type of free-form values (arguments, outputs): Python values for users, `msgspec.Raw` where the text must survive."""
+
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Integers of the protocol have 64 bits; a larger one is refused like any value of the wrong type."""
 
 Sparse: TypeAlias = T | UnsetType
 """A field whose key is left out of the JSON when it is `UNSET` (which is false)."""

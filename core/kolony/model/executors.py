@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from msgspec import UNSET
 
-from kolony.model.base import NO_TIME, Model, Sparse
+from kolony.model.base import NO_TIME, Int64, Model, Sparse
 
 
 class ExecutorState(IntEnum):
@@ -24,17 +24,17 @@ class Gpu(Model):
 
     name: str = ""
     mem: str = ""
-    count: int = 0
-    nodecount: int = 0
+    count: Int64 = 0
+    nodecount: Int64 = 0
 
 
 class Hardware(Model):
     """One kind of machine that an executor has; the texts are informal and do not influence assignment."""
 
     model: str = ""
-    nodes: int = 0
+    nodes: Int64 = 0
     cpu: str = ""
-    cores: int = 0
+    cores: Int64 = 0
     mem: str = ""
     storage: str = ""
     gpu: Gpu = Gpu()
@@ -61,12 +61,12 @@ class Capabilities(Model):
 class Project(Model):
     """Use of an allocation by one project, in the units of the site."""
 
-    allocatedcpu: int = 0
-    usedcpu: int = 0
-    allocatedgpu: int = 0
-    usedgpu: int = 0
-    allocatedstorage: int = 0
-    usedstorage: int = 0
+    allocatedcpu: Int64 = 0
+    usedcpu: Int64 = 0
+    allocatedgpu: Int64 = 0
+    usedgpu: Int64 = 0
+    allocatedstorage: Int64 = 0
+    usedstorage: Int64 = 0
 
 
 class Allocations(Model):
@@ -82,7 +82,7 @@ class Executor(Model):
     executortype: str = ""
     executorname: str = ""
     colonyname: str = ""
-    state: int = ExecutorState.PENDING
+    state: Int64 = ExecutorState.PENDING
     requirefuncreg: bool = False
     commissiontime: datetime = NO_TIME
     lastheardfromtime: datetime = NO_TIME
@@ -90,4 +90,4 @@ class Executor(Model):
     capabilities: Capabilities = Capabilities()
     allocations: Allocations = Allocations()
     blueprintid: Sparse[str] = UNSET
-    blueprintgen: Sparse[int] = UNSET
+    blueprintgen: Sparse[Int64] = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from kolony.model.base import Model, Sparse
+from kolony.model.base import Int64, Model, Sparse
 
 
 class FunctionArg(Model):
@@ -31,7 +31,7 @@ class Function(Model):
     funcname: str = ""
     description: Sparse[str] = UNSET
     args: Sparse[list[FunctionArg]] = UNSET
-    counter: int = 0
+    counter: Int64 = 0
     minwaittime: float = 0.0
     maxwaittime: float = 0.0
     minexectime: float = 0.0

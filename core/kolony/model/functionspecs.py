@@ -6,7 +6,7 @@ from typing import Generic
 
 from msgspec import UNSET
 
-from kolony.model.base import Model, Sparse, V
+from kolony.model.base import Int64, Model, Sparse, V
 from kolony.model.executors import Gpu
 
 MIN_PRIORITY, MAX_PRIORITY = -50_000, 50_000
@@ -24,14 +24,14 @@ class Conditions(Model):
     executortype: str = ""
     locationname: Sparse[str] = UNSET
     dependencies: list[str] = []
-    nodes: int = 0
+    nodes: Int64 = 0
     cpu: str = ""
-    processes: int = 0
-    processespernode: int = 0
+    processes: Int64 = 0
+    processespernode: Int64 = 0
     mem: str = ""
     storage: str = ""
     gpu: Gpu = Gpu()
-    walltime: int = 0
+    walltime: Int64 = 0
 
 
 class OnStart(Model):
@@ -92,10 +92,10 @@ class FunctionSpec(Model, Generic[V]):
     funcname: str = ""
     args: list[V] = []
     kwargs: dict[str, V] = {}
-    priority: int = 0
-    maxwaittime: int = 0
-    maxexectime: int = 0
-    maxretries: int = 0
+    priority: Int64 = 0
+    maxwaittime: Int64 = 0
+    maxexectime: Int64 = 0
+    maxretries: Int64 = 0
     conditions: Conditions = Conditions()
     label: str = ""
     fs: Filesystem = Filesystem()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kolony.model.base import Model
+from kolony.model.base import Int64, Model
 
 
 class Log(Model):
@@ -12,4 +12,4 @@ class Log(Model):
     colonyname: str = ""
     executorname: str = ""
     message: str = ""
-    timestamp: int = 0
+    timestamp: Int64 = 0

@@ -9,7 +9,7 @@ from typing import Generic
 from msgspec import field
 
 from kolony.model.attributes import Attribute
-from kolony.model.base import NO_TIME, Model, V
+from kolony.model.base import NO_TIME, Int64, Model, V
 from kolony.model.functionspecs import FunctionSpec
 
 
@@ -42,14 +42,14 @@ class Process(Model, Generic[V]):
     initiatorname: str = ""
     assignedexecutorid: str = ""
     isassigned: bool = False
-    state: int = ProcessState.WAITING
-    prioritytime: int = 0
+    state: Int64 = ProcessState.WAITING
+    prioritytime: Int64 = 0
     submissiontime: datetime = NO_TIME
     starttime: datetime = NO_TIME
     endtime: datetime = NO_TIME
     waitdeadline: datetime = NO_TIME
     execdeadline: datetime = NO_TIME
-    retries: int = 0
+    retries: Int64 = 0
     attributes: list[Attribute] = []
     spec: FunctionSpec[V] = FunctionSpec()
     waitforparents: bool = False
@@ -59,7 +59,7 @@ class Process(Model, Generic[V]):
     input: list[V] = field(default_factory=list, name="in")
     output: list[V] = field(default_factory=list, name="out")
     errors: list[str] = []
-    attempt: int = 0
+    attempt: Int64 = 0
 
 
 def priority_time(submission_ns: int, priority: int) -> int:

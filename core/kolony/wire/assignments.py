@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic
 
-from kolony.model.base import Model, V
+from kolony.model.base import Int64, Model, V
 from kolony.model.processes import Process
 from kolony.wire.message import Message
 
@@ -21,7 +21,7 @@ class AssignProcess(Message[Process[V]], Generic[V], tag="assignprocessmsg"):
 
     failure = "Failed to assign process"
     colonyname: str = ""
-    timeout: int = 0
+    timeout: Int64 = 0
     availablecpu: str = ""
     availablemem: str = ""
 

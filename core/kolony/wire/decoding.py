@@ -35,6 +35,12 @@ class Decoder(Generic[T]):
 
         A NUL character anywhere is refused: no database of ours can store it.
         """
+        try:
+            return self._decode(text)
+        except RecursionError:
+            raise msgspec.DecodeError("JSON is nested too deeply") from None
+
+    def _decode(self, text: str) -> T:
         if "\\u0000" in text:
             _refuse_nul(text)
         try:

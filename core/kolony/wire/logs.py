@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kolony.model.base import Int64
 from kolony.model.logs import Log
 from kolony.wire.message import Message
 
@@ -36,8 +37,8 @@ class GetLogs(Message[list[Log]], tag="getlogsmsg"):
     colonyname: str = ""
     processid: str = ""
     executorname: str = ""
-    count: int = 0
-    since: int = 0
+    count: Int64 = 0
+    since: Int64 = 0
     latest: bool = False
 
 
@@ -48,5 +49,5 @@ class SearchLogs(Message[list[Log]], tag="searchlogsmsg"):
     malformed = "Failed to search logs, invalid JSON"
     colonyname: str = ""
     text: str = ""
-    days: int = 0
-    count: int = 0
+    days: Int64 = 0
+    count: Int64 = 0

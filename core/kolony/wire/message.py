@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import typing_extensions
 
-from kolony.model.base import Model
+from kolony.model.base import Int64, Model
 
 R = TypeVar("R")
 """What the server answers a message with; ``None`` is the empty reply."""
@@ -16,7 +16,7 @@ R = TypeVar("R")
 class Freshness(Model):
     """Proof that a message is new: when it was made (Unix nanoseconds) and a nonce used once."""
 
-    time: int = 0
+    time: Int64 = 0
     nonce: str = ""
 
 

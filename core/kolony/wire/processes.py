@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic
 
-from kolony.model.base import V
+from kolony.model.base import Int64, V
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process
 from kolony.wire.message import Message
@@ -52,8 +52,8 @@ class GetProcesses(Message[list[Process[V]]], Generic[V], tag="getprocessesmsg")
 
     failure = "Failed to get processes"
     colonyname: str = ""
-    count: int = 0
-    state: int = 0
+    count: Int64 = 0
+    state: Int64 = 0
     executortype: str = ""
     label: str = ""
     initiator: str = ""
@@ -66,8 +66,8 @@ class GetProcessHistory(Message[list[Process[V]]], Generic[V], tag="getprocesshi
     malformed = "Failed to get process hist, invalid JSON"
     colonyname: str = ""
     executorid: str = ""
-    seconds: int = 0
-    state: int = 0
+    seconds: Int64 = 0
+    state: Int64 = 0
 
 
 class CloseSuccessful(Message[None], Generic[V], tag="closesuccessfulmsg"):
@@ -81,7 +81,7 @@ class CloseSuccessful(Message[None], Generic[V], tag="closesuccessfulmsg"):
     malformed = "Failed to close successful, invalid JSON"
     processid: str = ""
     out: list[V] | None = None
-    attempt: int | None = None
+    attempt: Int64 | None = None
 
 
 class CloseFailed(Message[None], tag="closefailedmsg"):
@@ -91,7 +91,7 @@ class CloseFailed(Message[None], tag="closefailedmsg"):
     malformed = "Failed to close failed, invalid JSON"
     processid: str = ""
     errors: list[str] | None = None
-    attempt: int | None = None
+    attempt: Int64 | None = None
 
 
 class SetOutput(Message[None], Generic[V], tag="setoutputmsg"):
@@ -122,4 +122,4 @@ class RemoveAllProcesses(Message[None], tag="removeallprocessesmsg"):
 
     failure = "Failed to remove all processes"
     colonyname: str = ""
-    state: int = 0
+    state: Int64 = 0

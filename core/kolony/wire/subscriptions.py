@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic
 
-from kolony.model.base import V
+from kolony.model.base import Int64, V
 from kolony.model.processes import Process
 from kolony.wire.message import Message
 
@@ -19,8 +19,8 @@ class SubscribeProcess(Message[Process[V]], Generic[V], tag=ONE):
     colonyname: str = ""
     processid: str = ""
     executortype: str = ""
-    state: int = 0
-    timeout: int = 0
+    state: Int64 = 0
+    timeout: Int64 = 0
 
 
 class SubscribeProcesses(Message[Process[V]], Generic[V], tag=MANY):
@@ -29,5 +29,5 @@ class SubscribeProcesses(Message[Process[V]], Generic[V], tag=MANY):
     failure = "Failed to subscribe to processes"
     colonyname: str = ""
     executortype: str = ""
-    state: int = 0
-    timeout: int = 0
+    state: Int64 = 0
+    timeout: Int64 = 0

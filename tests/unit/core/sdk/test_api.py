@@ -107,7 +107,7 @@ def test_an_interrupt_ends_the_call(portal: Portal) -> None:
     async def sleep() -> None:
         try:
             # like Ctrl-C while the caller waits
-            threading.Timer(0, signal.raise_signal, [signal.SIGINT]).start()
+            threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
             await asyncio.sleep(60)
         finally:
             ended.set()

@@ -1,0 +1,47 @@
+"""Migrations: whoever starts, and how often, the schema is made once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from kolony_apiserver.store.migrate import migrate
+
+
+def applied(dsn: str) -> list[tuple[str, ...]]:
+    with psycopg.connect(dsn, row_factory=tuple_row) as connection:
+        return connection.execute("select migration_id, applied_at_utc::text from _yoyo_migration order by 1").fetchall()
+
+
+def test_a_second_start_changes_nothing(database_dsn: str) -> None:
+    migrate(database_dsn)
+    first = applied(database_dsn)
+    assert [name for name, _ in first] == ["0001.before.members", "0002.before.processes"]
+    migrate(database_dsn)
+    assert applied(database_dsn) == first
+
+
+def test_servers_that_start_together_migrate_once(database_dsn: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(migrate, database_dsn) for _ in range(8)]:
+            done.result()
+    assert [name for name, _ in applied(database_dsn)] == ["0001.before.members", "0002.before.processes"]
+    with psycopg.connect(database_dsn) as connection:
+        held = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory'"
+            " and database = (select oid from pg_database where datname = current_database())"
+        ).fetchone()
+        assert held == (0,), "the lock of the migration is still held"
+        assert connection.execute("select count(*) from membership").fetchone() == (1,)
+
+
+def test_names_and_passwords_of_any_shape_reach_the_database(postgres_dsn: str) -> None:
+    odd = "odd name%2F?&=ä'"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("drop database if exists {}").format(psycopg.sql.Identifier(odd)))
+        connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(odd)))
+    dsn = psycopg.conninfo.make_conninfo(postgres_dsn, dbname=odd)
+    migrate(dsn)
+    assert len(applied(dsn)) == 2

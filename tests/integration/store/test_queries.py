@@ -1,0 +1,23 @@
+"""Every named query is understood by PostgreSQL on the schema that the migrations make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from plans import numbered
+
+from kolony_apiserver.store.queries import queries
+
+
+@pytest.fixture(scope="module")
+def connection(template_dsn: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(template_dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", queries())
+def test_it_prepares(name: str, connection: psycopg.Connection) -> None:
+    text, _ = numbered(queries()[name])
+    connection.execute(f"prepare {name} as {text}".encode())
