@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kolony.errors import KolonyError
 from kolony.model.executors import Executor
 from kolony_apiserver.clock import Clock, from_ns
 from kolony_apiserver.membership import Caller
@@ -41,8 +42,13 @@ class Contacts:
     async def tick(self) -> None:
         """Write what gathered. To be called every `FLUSH_INTERVAL` seconds."""
         heard, self._heard = self._heard, {}
-        if heard:
+        if not heard:
+            return
+        try:
             await self._writes.flush({key: from_ns(ns) for key, ns in heard.items()})
+        except KolonyError:
+            self._heard = heard | self._heard
+            raise
 
     async def close(self) -> None:
         """Write the rest and close the connection."""

@@ -30,5 +30,7 @@ def configure_logging(*, verbose: bool, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
-    for noisy in ("psycopg.pool", "uvicorn.error", "yoyo.migrations", "asyncio", "httpx"):
+    for noisy in ("uvicorn.error", "yoyo.migrations", "asyncio", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Each attempt to reach a database that is away; our own loops say so once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

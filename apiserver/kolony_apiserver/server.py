@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import uvloop
 
 from kolony.crypto import Identity
-from kolony.errors import KolonyError, Unavailable
+from kolony.errors import ConfigurationError, KolonyError
 from kolony_apiserver.clock import Clock, DatabaseClock
 from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
 from kolony_apiserver.events.hub import Hub
@@ -48,6 +48,8 @@ SERVER = Caller(identity=Identity("server"))
 """The server itself, as the one who acts in loops."""
 
 _ROOM_INTERVAL = 1.0
+_CLOSE_TIMEOUT = 3.0
+"""Seconds for which a part that closes may wait for the database, once all calls have ended."""
 
 
 @asynccontextmanager
@@ -81,7 +83,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             homes=Homes(),
         )
         for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
-            stack.push_async_callback(close)
+            stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
         parts.metrics.longpolls.set_function(lambda: len(parts.room))
         parts.metrics.follow_pool(database.statistics)
@@ -109,6 +111,17 @@ def _loops(parts: Parts) -> list[Loop]:
     ]
 
 
+async def _closed(close: Callable[[], Awaitable[None]]) -> None:
+    """Close a part; a database that is away or hangs does not keep the server from stopping."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await close()
+    except KolonyError as error:
+        log.warning("stopping: %s", error.message)
+    except TimeoutError:
+        log.warning("stopping: the database does not answer")
+
+
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -129,7 +142,9 @@ async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
         async with monitor(settings, parts.metrics.registry):
             await listener.serve()
         if not listener.started:
-            raise Unavailable(f"cannot listen on {settings.host}:{settings.port}: is the port taken?")
+            raise ConfigurationError(
+                f"cannot listen on {settings.host}:{settings.port} (COLONIES_SERVER_PORT): is the port taken?"
+            )
 
 
 def run_until_stopped(settings: Settings, *, beside: Beside = nothing_beside) -> None:

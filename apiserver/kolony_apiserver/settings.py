@@ -110,6 +110,7 @@ def _read(environ: Mapping[str, str]) -> Settings:
         except ValueError as error:
             raise ConfigurationError(f"{name}={text!r} is wrong: {error}") from error
 
+    value("COLONIES_DB_PORT", _port, 0)
     return Settings(
         port=value(port_name, _port, defaults.port),
         host=value("COLONIES_SERVER_HTTP_HOST", str, defaults.host),

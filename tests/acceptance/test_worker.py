@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colonies import Colony, RunningServer
+from colonies import Colony, RunningServer, create_colony
 from proxy import Fate, Proxy
 
 from kolony import AsyncClient, PrivateKey, Process, ProcessState, Worker, current_process
 from kolony.errors import ConfigurationError, Forbidden
 from kolony.model import ExecutorState
 from kolony.sdk.settings import Options
-from kolony.sdk.worker import ProcessLogHandler
+from kolony.sdk.worker import ProcessLogHandler, slots
 
 PATIENCE = 30.0
 
@@ -62,7 +61,7 @@ async def serving(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for something that only asking can tell."""
     async with asyncio.timeout(PATIENCE):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - there is nothing to wait on
             await asyncio.sleep(0.02)
 
 
@@ -294,15 +293,30 @@ async def is_there(client: AsyncClient, state: ExecutorState) -> bool:
 
 
 async def test_a_worker_with_a_key_file_comes_back(client: AsyncClient, colony: Colony, tmp_path: Path) -> None:
-    for _ in range(2):
+    for life in range(2):
+        submitted = await client.processes.submit("f", life, executortype="py")
         worker = Worker("w", "py", key_file=tmp_path / "key", **where(colony, colony_key=colony.colony_key))
-        worker.function(name="f")(lambda: 1)
+        worker.function(name="f")(lambda life: life)
         async with serving(worker):
-            assert (await run(client, "f")).output == [1]
+            assert (await done(client, submitted)).output == [life]
         executor = await client.executors.get("w")
         assert executor.state == ExecutorState.APPROVED
         assert executor.executorid == PrivateKey((tmp_path / "key").read_text().strip()).identity
     assert len(await client.functions.find()) == 1
+
+
+async def test_what_a_worker_that_broke_down_ran_is_run_again(
+    client: AsyncClient, colony: Colony, tmp_path: Path
+) -> None:
+    key = colony.add_executor("w", "py")
+    (tmp_path / "key").write_text(key.hex)
+    submitted = [await client.processes.submit("f", number, executortype="py") for number in range(3)]
+    for _ in range(2):
+        await client.assignments.assign(-1, key=key)
+    worker = Worker("w", "py", key_file=tmp_path / "key", **where(colony, colony_key=colony.colony_key))
+    worker.function(name="f")(lambda number: number)
+    async with serving(worker):
+        assert [(await done(client, process)).output for process in submitted] == [[0], [1], [2]]
 
 
 async def test_a_worker_that_was_added_but_not_approved_is(client: AsyncClient, colony: Colony, tmp_path: Path) -> None:
@@ -320,7 +334,7 @@ async def test_an_executor_that_is_approved_needs_no_owner(client: AsyncClient, 
     assert (await client.executors.get("w")).state == ExecutorState.APPROVED
 
 
-async def test_who_cannot_be_an_executor_is_told(colony: Colony, tmp_path: Path) -> None:
+async def test_who_cannot_be_an_executor_is_told(client: AsyncClient, colony: Colony) -> None:
     owner = where(colony, colony_key=colony.colony_key)
     taken, pending = colony.add_executor("taken", "py"), colony.add_executor("pending", "py", approve=False)
     removed = colony.add_executor("removed", "py")
@@ -338,8 +352,21 @@ async def test_who_cannot_be_an_executor_is_told(colony: Colony, tmp_path: Path)
     for worker, why in wrong:
         with pytest.raises(ConfigurationError, match=why):
             await worker.serve()
+    states = {executor.executorname: executor.state for executor in await client.executors.find()}
+    assert states == {
+        "taken": ExecutorState.APPROVED,
+        "pending": ExecutorState.PENDING,
+        "removed": ExecutorState.UNREGISTERED,
+    }
     with pytest.raises(ConfigurationError, match="at least one"):
         Worker(type="py", concurrency=0, **owner)
+    with pytest.raises(ConfigurationError, match="one key"):
+        Worker(type="py", key_file="key", key=taken, **owner)
+
+
+def test_a_program_that_cannot_work_says_why(colony: Colony) -> None:
+    with pytest.raises(SystemExit, match="COLONIES_COLONY_PRVKEY"):
+        Worker(type="py", **where(colony)).run()
 
 
 def test_a_name_is_offered_once(worker: Worker) -> None:
@@ -348,7 +375,10 @@ def test_a_name_is_offered_once(worker: Worker) -> None:
         worker.function(name="f")(lambda: 2)
 
 
-async def test_a_worker_that_is_rejected_stops(client: AsyncClient, colony: Colony) -> None:
+async def test_a_worker_that_is_rejected_stops(
+    client: AsyncClient, colony: Colony, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "_POLL_SECONDS", 1)
     options = where(colony, key=colony.add_executor("w", "py"))
     worker = Worker(**options)
     worker.function(name="f")(lambda: 1)
@@ -356,9 +386,8 @@ async def test_a_worker_that_is_rejected_stops(client: AsyncClient, colony: Colo
         async with serving(worker) as task:
             assert (await run(client, "f")).output == [1]
             await client.executors.reject("w")
-            # a parked question may still be answered; the next one is refused
-            await client.processes.submit("f", executortype="py")
-            await asyncio.wait((task,), timeout=90)
+            # a question that waits in the server may still be answered; the next one is refused
+            await asyncio.wait((task,), timeout=PATIENCE)
 
 
 async def test_a_stop_before_the_start_is_a_stop(worker: Worker) -> None:
@@ -456,8 +485,6 @@ async def test_what_was_assigned_while_the_worker_stopped_is_run(
 
 async def test_a_worker_survives_a_restart_of_the_server(new_server: Any) -> None:
     running: RunningServer = new_server()
-    from colonies import create_colony
-
     colony = create_colony(running)
     worker = Worker(type="py", **where(colony, colony_key=colony.colony_key))
     started, release = asyncio.Event(), asyncio.Event()
@@ -514,7 +541,9 @@ async def test_a_program_drains_at_a_signal(
         "COLONIES_COLONY_PRVKEY": colony.colony_key.hex,
     }
     with (tmp_path / "log").open("wb") as log:
-        program = subprocess.Popen([sys.executable, "-c", PROGRAM, str(release)], env=environment, stderr=log)
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, str(release), env=environment, stderr=log
+        )
     try:
         submitted = await client.processes.submit("hold", executortype="py")
         assert (await anext(client.logs.follow(submitted.processid))).message == "started"
@@ -522,10 +551,12 @@ async def test_a_program_drains_at_a_signal(
         await eventually(lambda: says(tmp_path / "log", "draining: 1 functions"))
         later = await client.processes.submit("hold", executortype="py")
         release.touch()
-        assert await asyncio.to_thread(program.wait, PATIENCE) == 0
+        async with asyncio.timeout(PATIENCE):
+            assert await program.wait() == 0
     finally:
-        program.kill()
-        program.wait()
+        if program.returncode is None:
+            program.kill()
+            await program.wait()
     assert (await client.processes.get(submitted.processid)).output == ["done"]
     assert (await client.processes.get(later.processid)).state == ProcessState.WAITING
     assert (await client.executors.get("program")).state == ExecutorState.UNREGISTERED

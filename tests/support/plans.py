@@ -21,8 +21,10 @@ def numbered(query: str) -> tuple[str, list[str]]:
 
 
 def prepare(connection: psycopg.Connection[Any], name: str) -> None:
-    """Prepare a named query under its name."""
-    connection.execute(f"prepare {name} as {numbered(queries()[name])[0]}".encode())
+    """Prepare a named query under its name, with the types that the driver gives where PostgreSQL would guess."""
+    text, names = numbered(queries()[name])
+    types = ", ".join("timestamptz" if each == "now" else "unknown" for each in names)
+    connection.execute(f"prepare {name} {f'({types})' if names else ''} as {text}".encode())
 
 
 def explain(connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any], *, run: bool) -> Plan:

@@ -28,7 +28,7 @@ from kolony.model.processes import Process, ProcessState, priority_time
 from kolony_apiserver.clock import from_ns
 from kolony_apiserver.queue import requirements
 from kolony_apiserver.services.processes import new_process_id
-from kolony_apiserver.store.assignments import AssignmentWrites, Claimed, Group, Reach, Seat
+from kolony_apiserver.store.assignments import AssignmentWrites, Claimed, Reach, Seat
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.processes import (
     Ended,
@@ -100,6 +100,13 @@ class Storage:
                 yield connection
             finally:
                 await connection.rollback()
+
+    @asynccontextmanager
+    async def another(self) -> AsyncIterator[Storage]:
+        """The store of another server on the same database, with the same clock."""
+        async with open_storage(self.dsn) as other:
+            other.clock = self.clock
+            yield other
 
     async def blocked(self, count: int = 1) -> None:
         """Wait until this many statements of ours wait for somebody's lock."""
@@ -193,26 +200,24 @@ class Storage:
         What each worker got, by name, and what waits next in each class.
         """
         seats: list[Seat] = []
-        groups: list[Group] = []
         reach: list[Reach] = []
         names: list[str] = []
         for number, (workers, classes) in enumerate(parties, start=1):
-            first = len(seats)
             for worker in workers:
                 names.append(worker.name)
                 seats.append(
                     Seat(
                         seat=len(seats),
+                        grp=number,
                         colonyname=worker.colony,
                         executorid=worker.identity,
                         executorname=worker.name,
                     )
                 )
-            groups.append(Group(grp=number, first=first, seats=len(seats) - first))
             for each in classes:
                 classid, low = each if isinstance(each, tuple) else (each, LOWEST)
                 reach.append(Reach(grp=number, classid=classid, low=low))
-        claimed: Claimed = await self.assignments.claim(seats, groups, reach, now or self.clock.now())
+        claimed: Claimed = await self.assignments.claim(seats, reach, now or self.clock.now())
         given: dict[str, list[Process[Raw]]] = {}
         for seat, process in sorted(claimed.processes.items()):
             given.setdefault(names[seat], []).append(process)

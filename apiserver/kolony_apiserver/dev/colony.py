@@ -31,7 +31,6 @@ _HOST = "127.0.0.1"
 
 def run(*, port: int, data: Path, executor: bool) -> None:
     """Run a colony in a folder until SIGINT or SIGTERM."""
-    data = data.absolute()
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
     keys = load_or_make(data / "keys.json")

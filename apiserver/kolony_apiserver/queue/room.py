@@ -28,7 +28,7 @@ from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
 from kolony_apiserver.queue.classes import ClassIndex, RequirementClass, View, best, members
 from kolony_apiserver.queue.requirements import Offer, Requirements
-from kolony_apiserver.store.assignments import AssignmentWrites, Group, Reach, Seat, StoredClass
+from kolony_apiserver.store.assignments import AssignmentWrites, Reach, Seat, StoredClass
 
 log = logging.getLogger(__name__)
 
@@ -64,25 +64,25 @@ class Call:
 class Plan:
     """One claim: the calls it serves, in the order of their seats, and what each group of them searches."""
 
-    __slots__ = ("calls", "groups", "reach", "seats")
+    __slots__ = ("_groups", "calls", "reach", "seats")
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.seats: list[Seat] = []
-        self.groups: list[Group] = []
         self.reach: list[Reach] = []
+        self._groups = 0
 
     def add(self, calls: list[Call], classes: list[RequirementClass]) -> None:
         """Take in a group of calls and the classes to search for them; what arrives in these counts from now on."""
-        number = len(self.groups) + 1
-        self.groups.append(Group(grp=number, first=len(self.seats), seats=len(calls)))
+        self._groups += 1
         for each in classes:
             each.arrived = None
             low = _LOWEST if each.head is None else each.head
-            self.reach.append(Reach(grp=number, classid=each.classid, low=low))
+            self.reach.append(Reach(grp=self._groups, classid=each.classid, low=low))
         for call in calls:
             seat = Seat(
                 seat=len(self.seats),
+                grp=self._groups,
                 colonyname=call.offer.colonyname,
                 executorid=call.executorid,
                 executorname=call.offer.executorname,
@@ -273,7 +273,7 @@ class WaitingRoom:
         for call in plan.calls:
             call.claiming = True
         try:
-            claimed = await self._writes.claim(plan.seats, plan.groups, plan.reach, self._clock.now())
+            claimed = await self._writes.claim(plan.seats, plan.reach, self._clock.now())
         finally:
             for call in plan.calls:
                 call.claiming = False

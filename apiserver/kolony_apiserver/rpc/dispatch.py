@@ -36,8 +36,16 @@ class _Tag(msgspec.Struct):
     msgtype: str = ""
 
 
-TAG = Decoder(_Tag)
-"""Reads the payload type that a message itself names."""
+class _OddTag(_Tag, forbid_unknown_fields=True):
+    """Refuses all other fields, so that the decoder looks for the name in any case."""
+
+
+_TAG, _ODD_TAG = Decoder(_Tag), Decoder(_OddTag)
+
+
+def named_type(text: str) -> str:
+    """The payload type that a message itself names; raise `msgspec.MsgspecError` when it is not JSON."""
+    return _TAG.decode(text).msgtype or _ODD_TAG.decode(text).msgtype
 
 
 class Dispatcher:
@@ -70,7 +78,9 @@ class Dispatcher:
         except Exception:
             log.exception("a call of %s failed unexpectedly", method or "an unknown message")
             status, reply = 500, seal_error(ServerError("the server failed; its log says why"))
-        self._parts.metrics.rpc(method, status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._parts.metrics.rpc(method, status, seconds)
+        log.debug("%s answered %d after %.1f ms", method or "an unknown message", status, seconds * 1000)
         return status, reply
 
     async def _reply(self, request: Request, size: int, disconnected: Disconnected | None) -> bytes:
@@ -120,11 +130,11 @@ def _encode(result: Any) -> bytes:
 def _decode(kind: type[Message[Any]], decoder: Decoder[Message[Any]], payload: bytes) -> Message[Any]:
     """The message in a payload, refused in the words of the protocol when it is not of this kind."""
     try:
-        text = payload.decode()
-        # The decoder takes a message without its type, which the protocol does not.
-        if '"msgtype"' in text or TAG.decode(text).msgtype == payload_type(kind):
+        text, own = payload.decode(), payload_type(kind)
+        # The decoder takes a message without its type, which the protocol does not; one that begins with it has it.
+        if text.startswith((f'{{"msgtype":"{own}"', f'{{"msgtype": "{own}"')) or named_type(text) == own:
             return decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         if not _has_other_tag(kind, payload):
             raise BadRequest(malformed_text(kind)) from error
     raise BadRequest(mismatch_text(kind))
@@ -132,6 +142,6 @@ def _decode(kind: type[Message[Any]], decoder: Decoder[Message[Any]], payload: b
 
 def _has_other_tag(kind: type[Message[Any]], payload: bytes) -> bool:
     try:
-        return TAG.decode(payload.decode()).msgtype != payload_type(kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return named_type(payload.decode()) != payload_type(kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False

@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Calls ``tick`` every ``interval`` seconds; one that fails is logged and tried again."""
+    """Calls ``tick`` every ``interval`` seconds; one that fails is logged and tried again.
+
+    A failure that lasts is logged when it begins and when it is over.
+    """
 
     def __init__(self, name: str, tick: Callable[[], Awaitable[None]], *, interval: float) -> None:
         self._name = name
@@ -33,11 +36,18 @@ class Loop:
                 await self._task
 
     async def _run(self) -> None:
+        failure = ""
         while True:
             try:
                 await self._tick()
             except KolonyError as error:
-                log.warning("%s: %s", self._name, error.message)
+                if error.message != failure:
+                    failure = error.message
+                    log.warning("%s: %s", self._name, failure)
             except Exception:
                 log.exception("%s failed", self._name)
+            else:
+                if failure:
+                    failure = ""
+                    log.info("%s goes on", self._name)
             await asyncio.sleep(self._interval)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from msgspec import UNSET
 
 from kolony.model.colonies import Statistics
@@ -46,6 +48,6 @@ def info(parts: Parts) -> ServerInfo:
     settings = parts.settings
     return ServerInfo(
         buildversion=settings.build_version,
-        buildtime=settings.build_time or parts.clock.now().isoformat(timespec="seconds"),
+        buildtime=settings.build_time or f"{parts.clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         backends=[Backend(port=settings.port, host=settings.host or UNSET, tls=settings.reports_tls or UNSET)],
     )

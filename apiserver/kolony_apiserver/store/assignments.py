@@ -21,20 +21,13 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that waits for work."""
+    """One call that waits for work, and the group of calls that can take the same."""
 
     seat: int
+    grp: int
     colonyname: str
     executorid: Identity
     executorname: str
-
-
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls that can take the same processes: ``seats`` of them from seat ``first`` on; numbered from 1."""
-
-    grp: int
-    first: int
-    seats: int
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +61,9 @@ class AssignmentWrites:
         self._claims = database.lane()
         self._probes = database.lane()
 
-    async def claim(
-        self, seats: Sequence[Seat], groups: Sequence[Group], reach: Sequence[Reach], now: datetime
-    ) -> Claimed:
+    async def claim(self, seats: Sequence[Seat], reach: Sequence[Reach], now: datetime) -> Claimed:
         """Hand out waiting processes."""
-        rows = await self._claims.all(
-            "claim_processes", seats=records(seats), groups=records(groups), reach=records(reach), now=now
-        )
+        rows = await self._claims.all("claim_processes", seats=records(seats), reach=records(reach), now=now)
         processes = {row["seat"]: process_from(row) for row in rows if row["seat"] is not None}
         return Claimed(processes=processes, heads={row["searched"]: row["nextprioritytime"] for row in rows})
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from kolony.model.colonies import Colony, Statistics
+from kolony_apiserver.store.counts import Counts
 from kolony_apiserver.store.database import Row
+from kolony_apiserver.store.processes import Processes
 from kolony_apiserver.store.repository import Repository
 
 
@@ -30,15 +32,15 @@ class Colonies(Repository):
         """Delete a colony and all that belongs to it; false when there is none of that name.
 
         In steps, so that each sees what was committed while it waited for the locks of the one before: submits under
-        way hold the classes, closes under way the processes, and the adding-up of counters its own lock.
+        way hold the classes, claims the executors, closes the processes that run. All take their locks in this
+        order, and several of one kind in the order of their keys, so that nobody waits in a circle.
         """
-        classids = await self.session.all("lock_colony", lambda row: int(row["classid"]), colony=colony)
+        await self.session.run("lock_colony_classes", colony=colony)
+        await self.session.run("lock_colony_executors", colony=colony)
+        await Processes(self.session).lock_running(colony)
         removed = await self.session.run("remove_colony", colony=colony)
         await self.session.run("remove_colony_processes", colony=colony)
-        await self.session.run("lock_counts")
-        await self.session.run("remove_colony_changes", colony=colony)
-        await self.session.run("remove_colony_counts", colony=colony)
-        await self.session.run("remove_class_counts", classids=classids)
+        await Counts(self.session).remove_colony(colony)
         return removed > 0
 
     async def change_id(self, colony: str, colonyid: str) -> None:

@@ -38,12 +38,24 @@ class Counts(Repository):
 
     async def fold(self, limit: int) -> int:
         """Add up at most this many changes; how many there were."""
-        await self.session.run("lock_counts")
+        await self._lock()
         return int(await self.session.value("fold_counts", limit=limit))
 
     async def remove_classes(self, classids: Sequence[int]) -> None:
         """Drop the counts of classes that are gone."""
+        await self._lock()
         await self.session.run("remove_class_counts", classids=list(classids))
+
+    async def remove_colony(self, colony: str) -> None:
+        """Drop the counts of a colony that is gone, and of its classes."""
+        await self._lock()
+        await self.session.run("remove_colony_changes", colony=colony)
+        await self.session.run("remove_colony_counts", colony=colony)
+        await self.session.run("remove_stray_class_counts")
+
+    async def _lock(self) -> None:
+        """Wait for the adding-up under way: the statements after this see what it did, and the next what they did."""
+        await self.session.run("lock_counts")
 
     async def processes(self) -> list[Count]:
         """How many processes of each colony are in each state."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -18,12 +19,18 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 Connection = AsyncConnection[dict[str, Any]]
 
-_LANE_OPTIONS = (
+LANE_OPTIONS = (
     # Prepared once, when the tables may be empty: the plan must not depend on how much they held then.
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
     " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c statement_timeout=30s"
 )
-_POOL_OPTIONS = "-c jit=off -c statement_timeout=60s"
+POOL_OPTIONS = (
+    # As above: a scan of a table that was empty when its plan was made goes on when it is large.
+    "-c enable_seqscan=off -c jit=off -c statement_timeout=60s"
+)
+
+_PATIENCE = 5.0
+"""Seconds a call waits for a connection of the pool before it is told that the database is away."""
 
 
 class Database:
@@ -38,8 +45,11 @@ class Database:
             min_size=1,
             max_size=pool_size,
             open=False,
-            timeout=10,
-            kwargs=self._arguments(_POOL_OPTIONS),
+            check=_require_open,
+            timeout=_PATIENCE,
+            # Given up at once, and asked for anew by the next call: waits that grow would outlast an outage.
+            reconnect_timeout=0,
+            kwargs=self._arguments(POOL_OPTIONS),
         )
 
     def _arguments(self, options: str) -> dict[str, Any]:
@@ -70,7 +80,7 @@ class Database:
         With ``durable`` off a commit does not wait for the disk; it is durable as soon as any later durable
         commit is, since the log is written in order.
         """
-        options = _LANE_OPTIONS if durable else f"{_LANE_OPTIONS} -c synchronous_commit=off"
+        options = LANE_OPTIONS if durable else f"{LANE_OPTIONS} -c synchronous_commit=off"
         return Lane(self._dsn, self._arguments(options))
 
     def statistics(self) -> dict[str, int]:
@@ -149,15 +159,37 @@ class Lane:
     async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Run one query in a transaction of its own; its rows."""
         with translated():
-            if self._connection is None or self._connection.broken or self._connection.closed:
-                self._connection = await AsyncConnection.connect(self._dsn, autocommit=True, **self._arguments)
-            cursor = await self._connection.execute(queries()[name], parameters)
+            connection = self._connection
+            if connection is None or connection.closed or _hung_up(connection):
+                connection = await self._connect()
+            cursor = await connection.execute(queries()[name], parameters)
             return await cursor.fetchall() if cursor.description else []
+
+    async def _connect(self) -> Connection:
+        await self.close()
+        self._connection = await AsyncConnection[dict[str, Any]].connect(self._dsn, autocommit=True, **self._arguments)
+        return self._connection
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
             await self._connection.close()
+
+
+def _hung_up(connection: Connection) -> bool:
+    """Whether the server ended a connection that is not in use: only then is there anything to read.
+
+    A statement on it would fail, and nobody could tell whether it was carried out.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def _require_open(connection: Connection) -> None:
+    if _hung_up(connection):
+        await connection.close()
+        raise OperationalError("the server ended the connection")
 
 
 def records(values: Any) -> str:

@@ -75,11 +75,12 @@ class Executors(Repository):
         executorid: str | None = await self.session.value("lock_executor", colony=colony, name=name)
         if executorid is None:
             return None
-        await self.session.run("set_executor_state", colony=colony, name=name, state=ExecutorState.UNREGISTERED)
-        await self.session.run("remove_executor_functions", colony=colony, name=name)
+        await self.set_state(colony, name, ExecutorState.UNREGISTERED)
+        # Processes before functions, as a close locks them.
         returned = await self.session.all(
             "return_executor_processes", lambda row: Waiting(**row), colony=colony, executorid=executorid
         )
+        await self.session.run("remove_executor_functions", colony=colony, name=name)
         return executorid, returned
 
     async def set_allocations(self, colony: str, name: str, allocations: Allocations) -> None:
@@ -95,7 +96,7 @@ class Executors(Repository):
         await self.session.run("change_executor_id", colony=colony, old=old, new=new)
 
     async def find_stale(self, *, before: datetime, limit: int) -> list[ExecutorKey]:
-        """Registered executors not heard from since a time; those never heard from are spared."""
+        """Registered executors not heard from since a time, locked; those never heard from are spared."""
         return await self.session.all(
             "find_stale_executors", lambda row: ExecutorKey(**row), before=before, limit=limit
         )

@@ -109,6 +109,8 @@ class ProcessWrites:
 
     async def _close(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
         calls = [msgspec.structs.asdict(ending) | {"no": number} for number, (ending, _) in enumerate(endings)]
+        # Processes are locked in this order, here as by everyone who locks several, so that nobody waits in a circle.
+        calls.sort(key=lambda call: str(call["processid"]))
         now = max(now for _, now in endings)
         rows = await self._close_lane.all("close_processes", calls=records(calls), now=now)
         ended = {row.pop("no"): Ended(**row) for row in rows}
@@ -181,7 +183,13 @@ class Processes(Repository):
 
     async def remove_all(self, colony: str, state: int) -> None:
         """Delete the processes of a colony in one state, or in any with -1."""
+        if state == -1:
+            await self.lock_running(colony)
         await self.session.run("remove_processes", colony=colony, state=state)
+
+    async def lock_running(self, colony: str) -> None:
+        """Lock the processes that run, as closes do, so that deleting them does not wait for a close that waits too."""
+        await self.session.run("lock_running_processes", colony=colony)
 
 
 def process_from(row: Row) -> Process[Raw]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,10 +64,14 @@ class Listener(uvicorn.Server):
         self._stack = AsyncExitStack()
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Listen, then start what runs beside."""
-        await super().startup(sockets)
-        if self.started:
-            await self._stack.enter_async_context(self._beside())
+        """Listen, then start what runs beside; without an address to listen on, end and never be `started`."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # It has logged why, and would end the process before anything else is closed.
+            self.should_exit = True
+            return
+        await self._stack.enter_async_context(self._beside())
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop in order."""
@@ -80,11 +83,9 @@ class Listener(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at the first signal, and at once at the second."""
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
         finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -7,7 +7,7 @@ import contextlib
 
 from starlette.types import Message, Receive, Scope, Send
 
-from kolony.errors import KolonyError, TooLarge
+from kolony.errors import KolonyError, TooLarge, Unavailable
 from kolony.wire.envelope import seal_error
 from kolony_apiserver.rpc.dispatch import Dispatcher
 from kolony_apiserver.settings import Settings
@@ -16,6 +16,7 @@ from kolony_apiserver.web.plain import absent
 _CONTENT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE = (b"connection", b"close")
 _PEEK = 65_536
+_STOPPED = Unavailable("the server stopped before this was done, and it may still have been: look before you repeat it")
 _LINGER = 10.0
 """Seconds for which the rest of a request that was refused is thrown away."""
 
@@ -41,7 +42,11 @@ class RpcEndpoint:
             return
         if body is None:
             return
-        status, reply = await self._dispatcher.answer(body, lambda: _disconnected(receive))
+        try:
+            status, reply = await self._dispatcher.answer(body, lambda: _disconnected(receive))
+        except asyncio.CancelledError:
+            # The server stops, and the time that calls have for that is over.
+            status, reply = _STOPPED.status, seal_error(_STOPPED)
         await _send(send, status, reply)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:

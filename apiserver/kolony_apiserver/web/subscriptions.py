@@ -26,7 +26,7 @@ from kolony.wire.envelope import Request, decode_payload, open_request, seal_err
 from kolony.wire.message import Message, payload_type
 from kolony_apiserver.events.hub import Topic, process_topic, type_topic
 from kolony_apiserver.membership import Caller
-from kolony_apiserver.rpc.dispatch import TAG, Dispatcher
+from kolony_apiserver.rpc.dispatch import Dispatcher, named_type
 from kolony_apiserver.rpc.freshness import require_fresh
 from kolony_apiserver.rpc.subscriptions import absent_process, may_follow, may_follow_all
 from kolony_apiserver.services.context import Context, Parts, UnitOfWork
@@ -175,7 +175,7 @@ def _decode(decoder: Decoder[M], kind: type[M], request: Request) -> M:
         text = decode_payload(request.payload).decode()
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from error
-    if TAG.decode(text).msgtype != payload_type(kind):
+    if named_type(text) != payload_type(kind):
         raise Forbidden(f"{kind.failure}, msg.msgType does not match rpcMsg.PayloadType")
     return decoder.decode(text)
 

@@ -19,6 +19,10 @@ from kolony.sdk.watching import FINAL
 _STYLES = {ProcessState.SUCCESS: "green", ProcessState.FAILED: "red", ProcessState.CANCELLED: "yellow"}
 
 
+_PATIENCE = 1.0
+"""Seconds after which it is worth a line that a process still waits."""
+
+
 def follow(settings: Settings, process: Process) -> Process:
     """Show states and log of a process on standard error until it has ended, and return it."""
     return asyncio.run(_follow(settings, process))
@@ -37,19 +41,46 @@ async def _follow(settings: Settings, process: Process) -> Process:
     # on a terminal the clock stays below what is printed
     with clock:
         async with AsyncClient(settings) as client:
-            log = _Log(client, process.processid, console)
-            reading = asyncio.create_task(log.read())
+            story = _Story(client, process.processid, console)
             line = clock.add_task("submitted")
             async for step in client.processes.watch(process.processid):
                 process = step
                 clock.update(line, description=state_name(step.state))
-                if step.state not in FINAL:
-                    console.print(await _news(client, step))
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-            await log.read()
+                await story.tell(step)
     console.print(_end(process))
     return process
+
+
+class _Story:
+    """What is printed of a process: that it waits, when that takes long; where it runs; then its log."""
+
+    def __init__(self, client: AsyncClient, processid: str, console: Console) -> None:
+        self._client = client
+        self._console = console
+        self._log = _Log(client, processid, console)
+        self._patience: asyncio.TimerHandle | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def tell(self, process: Process) -> None:
+        """Print what is new; after the end nothing is left untold."""
+        if process.state == ProcessState.WAITING:
+            self._await_patiently(process)
+            return
+        if self._patience:
+            self._patience.cancel()
+        if self._reading is None and process.isassigned:
+            where = await _executor(self._client, process.assignedexecutorid)
+            self._console.print(Text(f"running on {where}", "dim"))
+            self._reading = asyncio.create_task(self._log.read())
+        if process.state in FINAL and self._reading:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+            await self._log.read()
+
+    def _await_patiently(self, process: Process) -> None:
+        waiting = Text(f"waiting for an executor of type {process.spec.conditions.executortype}", "dim")
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(_PATIENCE, self._console.print, waiting)
 
 
 class _Log:
@@ -65,14 +96,6 @@ class _Log:
         async for entry in self._client.logs.follow(self._processid, since=self._since):
             self._console.print(Text(entry.message))
             self._since = entry.timestamp
-
-
-async def _news(client: AsyncClient, process: Process) -> Text:
-    if process.state == ProcessState.WAITING:
-        detail = f"for an executor of type {process.spec.conditions.executortype}"
-    else:
-        detail = f"on {await _executor(client, process.assignedexecutorid)}"
-    return Text(f"{state_name(process.state)} {detail}", "dim")
 
 
 async def _executor(client: AsyncClient, identity: str) -> str:

@@ -20,7 +20,6 @@ class Portal:
     """
 
     def __init__(self) -> None:
-        """Start the loop."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kolony-client", daemon=True)
         self._thread.start()
@@ -51,10 +50,10 @@ class Portal:
             self._leave(items)
 
     def close(self) -> None:
-        """Stop the loop; closing again does nothing."""
+        """Cancel what runs and stop the loop; closing again does nothing."""
         if self._loop.is_closed():
             return
-        self.run(self._loop.shutdown_asyncgens())
+        self.run(_finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -73,6 +72,14 @@ async def _signalling(coroutine: Coroutine[Any, Any, T], ended: threading.Event)
         return await coroutine
     finally:
         ended.set()
+
+
+async def _finish() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Collection
+from contextlib import suppress
 
 from kolony.errors import KolonyError
 from kolony.model.processes import Process, ProcessState
@@ -96,8 +97,6 @@ def _subscription(process: Process, state: ProcessState) -> SubscribeProcess:
 
 
 async def _either(news: asyncio.Event, seconds: float) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await news.wait()
-    except TimeoutError:
-        pass

@@ -20,6 +20,7 @@ class AssignProcess(Message[Process[V]], Generic[V], tag="assignprocessmsg"):
     """
 
     failure = "Failed to assign process"
+    mismatched = "Failed to assign process, msg.msgType does not match payloadType"
     colonyname: str = ""
     timeout: Int64 = 0
     availablecpu: str = ""

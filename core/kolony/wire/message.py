@@ -34,6 +34,9 @@ class Message(
     malformed: ClassVar[str] = ""
     """The text for a payload that is not this message, where it is not ``failure`` + ``, invalid JSON``."""
 
+    mismatched: ClassVar[str] = ""
+    """The text for another ``msgtype``, where it is not ``failure`` + ``, msg.MsgType does not match payloadType``."""
+
     fresh: Freshness | None = None
 
 
@@ -63,4 +66,4 @@ def malformed_text(message: type[Message[Any]]) -> str:
 
 def mismatch_text(message: type[Message[Any]]) -> str:
     """What the server says when ``msgtype`` is not the envelope's ``payloadtype``."""
-    return f"{message.failure}, msg.MsgType does not match payloadType"
+    return message.mismatched or f"{message.failure}, msg.MsgType does not match payloadType"

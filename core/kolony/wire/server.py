@@ -21,11 +21,12 @@ class GetCluster(Message[Cluster], tag="getclustermsg"):
     failure = "Failed to get cluster info"
 
 
-class VersionReply(Model, tag_field="msgtype", tag="versionmsg"):
+class VersionReply(Model):
     """The version of the server."""
 
     buildversion: str = ""
     buildtime: str = ""
+    msgtype: str = "versionmsg"
 
 
 class Version(Message[VersionReply], tag="versionmsg"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from plans import numbered
+from plans import prepare
 
 from kolony_apiserver.store.queries import queries
 
@@ -19,5 +19,4 @@ def connection(template_dsn: str) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize("name", queries())
 def test_it_prepares(name: str, connection: psycopg.Connection) -> None:
-    text, _ = numbered(queries()[name])
-    connection.execute(f"prepare {name} as {text}".encode())
+    prepare(connection, name)

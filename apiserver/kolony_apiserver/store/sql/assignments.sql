@@ -1,25 +1,35 @@
 -- claim_processes: give waiting processes to the executors that wait, in one statement for all of them.
--- A seat is one waiting call; calls that can take the same processes form a group, with consecutive seats from
--- "first" on. Every group names the classes it reaches, each with the prioritytime from which the search starts.
--- Groups take in turn, each the smallest prioritytimes that it reaches. Executors are locked so that removing one
--- waits for this claim and then finds what it was given. Answers a row per class that was searched, with the
--- prioritytime of what waits there next, joined to what was handed out of it.
+-- A seat is one waiting call; calls that can take the same processes form a group. Every group names the classes
+-- it reaches, each with the prioritytime from which the search starts. Groups take in turn, each the smallest
+-- prioritytimes that it reaches; seats of executors that may not work take nothing and keep nobody from it.
+-- Executors are locked so that removing one waits for this claim and then finds what it was given; one that is
+-- being removed is passed over, so that a claim waits for nobody. Answers a row per class that was searched, with
+-- the prioritytime of what waits there next, joined to what was handed out of it.
 with recursive seat as materialized (
-    select s.seat, s.executorid, s.executorname
-    from json_to_recordset(%(seats)s::json) as s (seat integer, colonyname text, executorid text, executorname text)
-    join executors e on e.colonyname = s.colonyname and e.executorname = s.executorname
+    select s.seat, s.grp, s.executorid, s.executorname
+    from json_to_recordset(%(seats)s::json) as s (
+        seat integer, grp integer, colonyname text, executorid text, executorname text
+    )
+    cross join lateral (
+        select
+        from executors e
+        where e.colonyname = s.colonyname and e.executorname = s.executorname
+          and e.executorid = s.executorid and e.state = 1
+        for key share skip locked
+    ) e
     join colonies c on c.colonyname = s.colonyname
-    where e.executorid = s.executorid and e.state = 1 and not c.paused
-    for key share of e
+    where not c.paused
 ), party as materialized (
-    select * from json_to_recordset(%(groups)s::json) as g (grp integer, first integer, seats integer)
+    select grp, (row_number() over (order by grp))::integer as no, count(*)::integer as seats,
+           array_agg(seat order by seat) as seat
+    from seat
+    group by grp
 ), reach as materialized (
     select * from json_to_recordset(%(reach)s::json) as r (grp integer, classid bigint, low bigint)
 ), class as materialized (
     select r.classid, min(r.low) as low, sum(g.seats)::integer as seats
     from reach r
     join party g using (grp)
-    where exists (select from seat)
     group by r.classid
 ), head as materialized (
     select (row_number() over (order by h.prioritytime, h.processid))::integer as no, h.processid, h.classid
@@ -32,12 +42,12 @@ with recursive seat as materialized (
         limit k.seats
         for update skip locked
     ) h
-), turn (grp, mine, taken) as (
+), turn (no, mine, taken) as (
     select 0, '{}'::integer[], '{}'::integer[]
     union all
-    select t.grp + 1, m.mine, t.taken || m.mine
+    select g.no, m.mine, t.taken || m.mine
     from turn t
-    join party g on g.grp = t.grp + 1
+    join party g on g.no = t.no + 1
     cross join lateral (
         select array(
             select h.no
@@ -51,10 +61,10 @@ with recursive seat as materialized (
 ), handed as (
     select h.processid, s.seat, s.executorid, s.executorname
     from turn t
-    join party g using (grp)
-    cross join lateral unnest(t.mine) with ordinality as m (no, nth)
-    join head h on h.no = m.no
-    join seat s on s.seat = g.first + m.nth - 1
+    join party g using (no)
+    cross join lateral unnest(t.mine) with ordinality as m (place, nth)
+    join head h on h.no = m.place
+    join seat s on s.seat = g.seat[m.nth]
 ), assigned as (
     update processes p
     set state = 1,
@@ -109,22 +119,20 @@ from classes k
 where k.added >= %(since)s;
 
 -- add_classes: the classes of these requirements, made where they are new.
+-- The update changes nothing; it answers also with a class that another server made a moment ago.
 with wanted as materialized (
     select * from json_to_recordset(%(classes)s::json) as w (
         no integer, colonyname text, digest text, requirements text
     )
-), added as (
-    insert into classes (colonyname, digest, requirements)
-    select colonyname, digest, requirements from wanted
-    on conflict do nothing
+), made as (
+    insert into classes as k (colonyname, digest, requirements)
+    select colonyname, digest, requirements from wanted order by colonyname, digest
+    on conflict (colonyname, digest) do update set digest = k.digest
     returning classid, colonyname, digest
 )
-select w.no, coalesce(
-    (select k.classid from classes k where k.colonyname = w.colonyname and k.digest = w.digest),
-    a.classid
-) as classid
+select w.no, m.classid
 from wanted w
-left join added a on a.colonyname = w.colonyname and a.digest = w.digest;
+join made m on m.colonyname = w.colonyname and m.digest = w.digest;
 
 -- probe_classes: what waits first in each of these classes.
 select k.classid,
@@ -134,9 +142,10 @@ from unnest(%(classids)s::bigint[]) as k (classid);
 
 -- remove_empty_classes: classes in which nothing has waited or run for a while.
 -- The lock makes a submit that uses the class right now finish first; the check comes in the statement after it.
-select classid from classes
+select classid from classes k
 where added < %(before)s
-  and not exists (select from processes p where p.classid = classes.classid and p.state in (0, 1))
+  and not exists (select from processes p where p.classid = k.classid and p.state = 0)
+  and classid not in (select p.classid from processes p where p.state = 1)
 order by classid
 limit %(limit)s
 for update skip locked;
@@ -144,7 +153,8 @@ for update skip locked;
 -- remove_classes: the locked classes that are still empty.
 delete from classes k
 where k.classid = any (%(classids)s)
-  and not exists (select from processes p where p.classid = k.classid and p.state in (0, 1))
+  and not exists (select from processes p where p.classid = k.classid and p.state = 0)
+  and k.classid not in (select p.classid from processes p where p.state = 1)
 returning k.classid;
 
 -- pause_colony: hold back all assignments of a colony, or hand out again.

@@ -28,8 +28,11 @@ select executorid from executors where colonyname = %(colony)s
 union
 select userid from users where colonyname = %(colony)s;
 
--- lock_colony: wait for submits under way in a colony, and hold back new ones.
+-- lock_colony_classes: wait for submits under way in a colony, and hold back new ones.
 select classid from classes where colonyname = %(colony)s order by classid for update;
+
+-- lock_colony_executors: wait for claims under way in a colony, and hold back new ones.
+select executorname from executors where colonyname = %(colony)s order by executorname for update;
 
 -- remove_colony: a colony with its members, classes, locations, logs and idempotency keys, by cascade.
 delete from colonies where colonyname = %(colony)s;

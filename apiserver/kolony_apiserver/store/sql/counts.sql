@@ -1,7 +1,7 @@
 -- lock_counts: let nobody else add up counters until this transaction ends.
 select pg_advisory_xact_lock(hashtext('colony_counts'));
 
--- fold_counts: add up a number of changes into the counts.
+-- fold_counts: add up a number of changes into the counts. A class that is gone has none.
 with taken as (
     delete from count_changes where changeid = any (array(
         select changeid from count_changes order by changeid limit %(limit)s for update skip locked
@@ -13,13 +13,20 @@ with taken as (
     on conflict (colonyname, state) do update set count = c.count + excluded.count
 ), by_class as (
     insert into class_counts as c (classid, state, count)
-    select classid, state, sum(change) from taken where classid <> 0 group by classid, state order by classid, state
+    select classid, t.state, sum(t.change)
+    from taken t
+    join classes using (classid)
+    group by classid, t.state
+    order by classid, t.state
     on conflict (classid, state) do update set count = c.count + excluded.count
 )
 select count(*) from taken;
 
 -- remove_class_counts: counts of classes that are gone.
 delete from class_counts where classid = any (%(classids)s);
+
+-- remove_stray_class_counts: counts of all classes that are gone.
+delete from class_counts c where not exists (select from classes k where k.classid = c.classid);
 
 -- count_processes: how many processes of each colony are in each state.
 select colonyname, state, sum(count)::bigint as processes

@@ -27,7 +27,11 @@ with expired as (
         executorname = case when p.maxretries < 0 or p.retries < p.maxretries then '' else p.executorname end,
         errors = case when p.maxretries < 0 or p.retries < p.maxretries then p.errors else %(errors)s end,
         endtime = %(now)s,
-        waitdeadline = case when p.maxwaittime > 0 then %(now)s + make_interval(secs => p.maxwaittime) end
+        waitdeadline = case
+            when p.maxwaittime > 0 and (p.maxretries < 0 or p.retries < p.maxretries)
+            then %(now)s + make_interval(secs => p.maxwaittime)
+            else p.waitdeadline
+        end
     where p.processid = any (array(
         select processid from processes
         where state = 1 and execdeadline is not null and execdeadline < %(now)s

@@ -45,7 +45,12 @@ delete from functions where colonyname = %(colony)s and executorname = %(name)s;
 with returned as (
     update processes
     set state = 0, executorid = '', executorname = '', starttime = null, endtime = null
-    where state = 1 and executorid = %(executorid)s and colonyname = %(colony)s
+    where processid = any (array(
+        select processid from processes
+        where colonyname = %(colony)s and state = 1 and executorid = %(executorid)s
+        order by processid
+        for no key update
+    ))
     returning colonyname, classid, prioritytime
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
@@ -64,15 +69,23 @@ update executors set capabilities = %(capabilities)s where colonyname = %(colony
 -- change_executor_id: a new key for an executor; processes keep the identity they were given to.
 update executors set executorid = %(new)s where colonyname = %(colony)s and executorid = %(old)s and state <> 3;
 
--- note_contacts: when executors were last heard from.
+-- note_contacts: when executors were last heard from; those that somebody changes right now are passed over.
+with heard as materialized (
+    select e.colonyname, e.executorname, c.heard
+    from json_to_recordset(%(contacts)s::json) as c (colonyname text, executorname text, heard timestamptz)
+    join executors e on e.colonyname = c.colonyname and e.executorname = c.executorname
+    where e.state <> 3 and (e.lastheardfromtime is null or e.lastheardfromtime < c.heard)
+    for no key update of e skip locked
+)
 update executors e
-set lastheardfromtime = c.heard
-from json_to_recordset(%(contacts)s::json) as c (colonyname text, executorname text, heard timestamptz)
-where e.colonyname = c.colonyname and e.executorname = c.executorname and e.state <> 3
-  and (e.lastheardfromtime is null or e.lastheardfromtime < c.heard);
+set lastheardfromtime = h.heard
+from heard h
+where e.colonyname = h.colonyname and e.executorname = h.executorname;
 
--- find_stale_executors: registered executors that were heard from, but not for a while.
+-- find_stale_executors: registered executors that were heard from, but not for a while. The lock leaves out those
+-- of which something was heard meanwhile, and those that another server removes.
 select colonyname, executorname, executorid from executors
 where state <> 3 and lastheardfromtime < %(before)s
 order by lastheardfromtime
-limit %(limit)s;
+limit %(limit)s
+for update skip locked;

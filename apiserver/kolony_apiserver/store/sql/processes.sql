@@ -11,7 +11,7 @@ with call as materialized (
         spec json, idempotencykey text, attributes json
     )
 ), class as materialized (
-    select classid from classes where classid in (select classid from call) for key share
+    select classid from classes where classid in (select classid from call) order by classid for key share
 ), missing as (
     select submission from call where classid not in (select classid from class)
 ), claimed as (
@@ -147,6 +147,7 @@ with call as materialized (
            sum(wait * 0.5 ^ (runs - nth + 1)) as sumwait, sum(exec * 0.5 ^ (runs - nth + 1)) as sumexec
     from run
     group by colonyname, executorname, funcname
+    order by colonyname, executorname, funcname
 ), measured as (
     update functions f
     set counter = f.counter + r.runs,
@@ -190,6 +191,9 @@ with removed as (
     select colonyname, case when state < 2 then classid else 0 end, state, -1 from removed
 )
 select state from removed;
+
+-- lock_running_processes: wait for closes under way in a colony, in the order in which they lock.
+select processid from processes where colonyname = %(colony)s and state = 1 order by processid for update;
 
 -- remove_processes: delete the processes of a colony in one state, or in any with -1.
 with removed as (

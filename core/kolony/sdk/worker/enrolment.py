@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
-from kolony.crypto import PrivateKey
 from kolony.errors import BadRequest, ConfigurationError, Forbidden, KolonyError, ServerError
 from kolony.model.executors import Executor, ExecutorState
 from kolony.sdk.client import AsyncClient
 from kolony.sdk.worker.functions import Offer
 
 logger = logging.getLogger("kolony.worker")
+
+_LEAVE_SECONDS = 4.0
+"""How long a worker tries to leave a colony whose server is away, within what is left of a pod's life."""
 
 
 async def enrol(client: AsyncClient, wanted: Executor) -> Executor:
@@ -38,19 +41,19 @@ async def enrol(client: AsyncClient, wanted: Executor) -> Executor:
     return await client.executors.get(wanted.executorname)
 
 
-async def recognise(client: AsyncClient, key: PrivateKey, wanted: Executor) -> Executor:
-    """The approved executor that a key belongs to.
+async def recognise(client: AsyncClient, wanted: Executor) -> Executor:
+    """The approved executor that has the identity in ``wanted``.
 
     Raises:
         ConfigurationError: it is none, or not the one that is wanted.
     """
     try:
-        found = await client.executors.get_by_id(key.identity)
+        found = await client.executors.get_by_id(wanted.executorid)
     except KolonyError as error:
         if error.status not in (403, 404):
             raise
         raise ConfigurationError(
-            f"the key (identity {key.identity}) belongs to no approved executor: approve it, or set "
+            f"the key (identity {wanted.executorid}) belongs to no approved executor: approve it, or set "
             "COLONIES_COLONY_PRVKEY so that the worker can enrol itself"
         ) from error
     for asked, name in ((wanted.executorname, found.executorname), (wanted.executortype, found.executortype)):
@@ -69,12 +72,17 @@ async def offer(client: AsyncClient, executor: Executor, offers: Iterable[Offer]
             await client.functions.add(each.describe(executor))
 
 
-async def leave(client: AsyncClient, executor: Executor) -> None:
-    """Remove the executor from its colony; what it still runs returns to the queue."""
+async def leave(client: AsyncClient, member: Executor) -> None:
+    """Remove an executor from its colony, if it got there; what it still runs returns to the queue.
+
+    Another executor that has the name is left alone.
+    """
     try:
-        await client.executors.remove(executor.executorname)
-    except KolonyError as error:
-        logger.warning("executor %s is not removed: %s", executor.executorname, error)
+        async with asyncio.timeout(_LEAVE_SECONDS):
+            if await _approved(client, member) or await _pending(client, member):
+                await client.executors.remove(member.executorname)
+    except (KolonyError, TimeoutError) as error:
+        logger.warning("executor %s is not removed: %s", member.executorname, error or "the server is away")
 
 
 async def _approved(client: AsyncClient, wanted: Executor) -> Executor | None:

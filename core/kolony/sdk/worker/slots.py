@@ -69,7 +69,6 @@ class Slots:
         self._offers = offers
         self._terms = terms
         self._running: set[str] = set()
-        self._adopted = not terms.adopts
         self._failure: Exception | None = None
 
     async def serve(self, stopping: asyncio.Event, halting: asyncio.Event) -> None:
@@ -93,12 +92,11 @@ class Slots:
 
     async def _slot(self, stopping: asyncio.Event) -> None:
         try:
+            await self._run_strays()
             while not stopping.is_set():
                 if process := await unless(stopping, self._next()):
                     await self._run(process)
-            if not self._adopted:
-                self._adopted = True
-                await self._adopt()
+            await self._run_strays()
         except Exception as error:
             # every slot would fail alike: the others end what they run, and the worker says why it stopped
             self._failure = self._failure or error
@@ -140,13 +138,27 @@ class Slots:
         finally:
             self._running.discard(processid)
 
-    async def _adopt(self) -> None:
-        """Run what was assigned just when the question was taken back, so that the answer was lost."""
-        for process in await self._client.processes.history(
+    async def _run_strays(self) -> None:
+        """Run what was assigned to this executor without its knowing.
+
+        The answer to a question that was just taken back is lost, and so is what a worker ran that broke down.
+        """
+        if not self._terms.adopts:
+            return
+        try:
+            for stray in await self._assigned():
+                # several slots look at once, and what they run ends meanwhile
+                current = await self._client.processes.get(stray.processid)
+                ours = current.state == ProcessState.RUNNING and current.attempt == stray.attempt
+                if ours and current.processid not in self._running:
+                    await self._run(current)
+        except KolonyError as error:
+            logger.warning("what this executor was running before cannot be found out: %s", error)
+
+    async def _assigned(self) -> list[Process]:
+        return await self._client.processes.history(
             ProcessState.RUNNING, _EVER_SECONDS, executorid=self._executor.executorid
-        ):
-            if process.processid not in self._running:
-                await self._run(process)
+        )
 
     async def _keep_alive(self, stopping: asyncio.Event) -> None:
         while True:

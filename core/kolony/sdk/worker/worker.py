@@ -17,14 +17,13 @@ import asyncio
 import logging
 import secrets
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, Unpack, overload
 
-import msgspec
-
 from kolony.crypto import PrivateKey
-from kolony.errors import ConfigurationError
+from kolony.errors import ConfigurationError, KolonyError
 from kolony.model.base import sparse
 from kolony.model.executors import Capabilities, Executor
 from kolony.sdk.client import AsyncClient
@@ -61,7 +60,7 @@ class Worker:
         capabilities: Capabilities | None = None,
         availablecpu: str = "",
         availablemem: str = "",
-        drain_seconds: float = 25.0,
+        drain_seconds: float = 20.0,
         alive_seconds: float = 30.0,
         **options: Unpack[Options],
     ) -> None:
@@ -76,13 +75,15 @@ class Worker:
             capabilities: what the executor says it has.
             availablecpu: most CPU that one process may ask for, such as ``2000m``.
             availablemem: most memory that one process may ask for, such as ``4Gi``.
-            drain_seconds: how long running functions may go on after a stop; the default fits into the 30 seconds
-                that Kubernetes gives a pod.
+            drain_seconds: how long running functions may go on after a stop; the default leaves time to give the
+                rest back within the 30 seconds of a Kubernetes pod.
             alive_seconds: pause between signs of life when all slots are busy; the server waits ten minutes.
             options: fields of `Settings`.
         """
         if concurrency < 1:
             raise ConfigurationError("a worker runs at least one function at once")
+        if key_file and options.get("key"):
+            raise ConfigurationError("a worker has one key: give it the key, or the file that holds it")
         env = ExecutorSettings.from_env()
         self._settings = Settings.from_env(**options)
         self._type = type or env.type
@@ -123,11 +124,18 @@ class Worker:
         return register(function) if function else register
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain; blocks. For the main thread of a program."""
+        """Serve until SIGTERM or SIGINT, then drain; blocks. For the main thread of a program.
+
+        Raises:
+            SystemExit: the worker cannot do its work; the text says why.
+        """
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
         if not logger.level:
             logger.setLevel(logging.INFO)
-        asyncio.run(self._serve_until_signal())
+        try:
+            asyncio.run(self._serve_until_signal())
+        except KolonyError as error:
+            sys.exit(f"error: {error.message}")
 
     async def serve(self) -> None:
         """Serve until `stop`, then drain.
@@ -138,26 +146,29 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         key, new = self._own_key()
+        leaves = new and self._key_file is None
+        wanted = self._wanted(key)
         async with AsyncClient(self._settings, key=key) as client:
-            executor = await unless(self._stopping, self._join(client, key))
-            if executor is None:
-                return
-            self.enrolled.set()
-            leaves = new and self._key_file is None
-            slots = Slots(client, executor, self._offers, self._terms(leaves))
             try:
-                await slots.serve(self._stopping, self._halting)
+                executor = await unless(self._stopping, self._join(client, wanted))
+                if executor:
+                    self.enrolled.set()
+                    slots = Slots(client, executor, self._offers, self._terms(leaves))
+                    await slots.serve(self._stopping, self._halting)
             finally:
                 if leaves:
-                    await leave(client, executor)
-                logger.info("executor %s stopped", executor.executorname)
+                    await leave(client, wanted)
+                logger.info("stopped")
 
     def stop(self) -> None:
         """Begin to drain; called again, stop at once. May be called from any thread."""
         if self._loop is None:
-            self._stopping.set()
+            self._stop()
         else:
-            self._loop.call_soon_threadsafe((self._halting if self._stopping.is_set() else self._stopping).set)
+            self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        (self._halting if self._stopping.is_set() else self._stopping).set()
 
     async def _serve_until_signal(self) -> None:
         loop = asyncio.get_running_loop()
@@ -167,9 +178,9 @@ class Worker:
 
     def _own_key(self) -> tuple[PrivateKey, bool]:
         """The key of the executor, and whether it was made just now."""
+        key = self._settings.key
         if self._key_file and self._key_file.exists():
             return read_key(self._key_file), False
-        key = self._settings.key
         if key and (self._key_given or not self._settings.colony_key):
             return PrivateKey(key) if isinstance(key, str) else key, False
         if not self._settings.colony_key:
@@ -182,22 +193,23 @@ class Worker:
             write_key(self._key_file, made)
         return made, True
 
-    async def _join(self, client: AsyncClient, key: PrivateKey) -> Executor:
-        wanted = Executor(
+    def _wanted(self, key: PrivateKey) -> Executor:
+        enrols = bool(self._settings.colony_key)
+        if enrols and not self._type:
+            raise ConfigurationError("no type of executor: name one, or set COLONIES_EXECUTOR_TYPE")
+        name = self._name or (f"{self._type}-{secrets.token_hex(4)}" if enrols else "")
+        return Executor(
             executorid=key.identity,
-            executorname=self._name,
+            executorname=name,
             executortype=self._type,
             colonyname=self._settings.colony,
             locationname=sparse(self._locationname),
             capabilities=self._capabilities,
         )
-        if self._settings.colony_key:
-            if not self._type:
-                raise ConfigurationError("no type of executor: name one, or set COLONIES_EXECUTOR_TYPE")
-            name = self._name or f"{self._type}-{secrets.token_hex(4)}"
-            executor = await enrol(client, msgspec.structs.replace(wanted, executorname=name))
-        else:
-            executor = await recognise(client, key, wanted)
+
+    async def _join(self, client: AsyncClient, wanted: Executor) -> Executor:
+        """Become an executor of the colony that offers the functions."""
+        executor = await (enrol if self._settings.colony_key else recognise)(client, wanted)
         await offer(client, executor, self._offers.values())
         logger.info("executor %s (%s) offers %s", executor.executorname, executor.executortype, ", ".join(self._offers))
         return executor

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from command import Finished, run_kolony
 from typer.testing import CliRunner
 
 from kolony import __version__
@@ -17,39 +18,23 @@ from kolony.crypto import PrivateKey
 KEY = PrivateKey.generate()
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("COLONIES_SERVER_PORT", "COLONIES_SERVER_HTTP_PORT", "COLONIES_COLONY_PRVKEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLONIES_PRVKEY", KEY.hex)
+def kolony(*args: str) -> Finished:
+    """The command with a member's key and nothing else."""
+    return run_kolony(*args, COLONIES_PRVKEY=KEY.hex)
 
 
-@pytest.fixture
-def kolony(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Runs the command and gives its exit code, output and errors."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["kolony", *args])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-def test_version(kolony) -> None:
-    assert kolony("--version") == (0, f"kolony {__version__}\n", "")
+def test_version() -> None:
+    assert kolony("--version") == Finished(0, f"kolony {__version__}\n", "")
 
 
 @pytest.mark.parametrize(
     "args",
     [("--help",), ("submit", "--help"), ("process", "--help"), ("process", "logs", "--help"), ("key", "new", "--help")],
 )
-def test_help(kolony, args: tuple[str, ...]) -> None:
-    code, out, err = kolony(*args)
-    assert (code, err) == (0, "")
-    assert "Usage: kolony" in out
+def test_help(args: tuple[str, ...]) -> None:
+    shown = kolony(*args)
+    assert (shown.code, shown.err) == (0, "")
+    assert "Usage: kolony" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -68,10 +53,10 @@ def test_help(kolony, args: tuple[str, ...]) -> None:
         ("--port", "x", "process", "list"),
     ],
 )
-def test_usage_errors_exit_with_2(kolony, args: tuple[str, ...]) -> None:
-    code, out, err = kolony(*args)
-    assert (code, out) == (2, "")
-    assert "Usage: kolony" in err
+def test_usage_errors_exit_with_2(args: tuple[str, ...]) -> None:
+    refused = kolony(*args)
+    assert (refused.code, refused.out) == (2, "")
+    assert "Usage: kolony" in refused.err
 
 
 @pytest.mark.parametrize(
@@ -84,37 +69,35 @@ def test_usage_errors_exit_with_2(kolony, args: tuple[str, ...]) -> None:
         (("key", "id", "--file", "/nothing"), "/nothing"),
     ],
 )
-def test_errors_are_one_line_and_exit_with_1(kolony, args: tuple[str, ...], says: str) -> None:
-    code, out, err = kolony(*args)
-    assert (code, out) == (1, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert says in err
+def test_errors_are_one_line_and_exit_with_1(args: tuple[str, ...], says: str) -> None:
+    failed = kolony(*args)
+    assert (failed.code, failed.out) == (1, "")
+    assert failed.err.startswith("error: ")
+    assert failed.err.count("\n") == 1
+    assert says in failed.err
 
 
-def test_a_new_key(kolony) -> None:
-    code, out, _ = kolony("key", "new", "-o", "json")
-    made = json.loads(out)
-    assert code == 0
+def test_a_new_key() -> None:
+    made = json.loads(kolony("key", "new", "-o", "json").out)
     assert PrivateKey(made["prvkey"]).identity == made["id"]
-    assert [line.split()[0] for line in kolony("key", "new")[1].splitlines()] == ["prvkey", "id"]
+    assert [line.split()[0] for line in kolony("key", "new").out.splitlines()] == ["prvkey", "id"]
 
 
-def test_a_new_key_in_a_file_is_not_shown(kolony, tmp_path: Path) -> None:
+def test_a_new_key_in_a_file_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    code, out, _ = kolony("key", "new", "--file", str(path))
+    shown = kolony("key", "new", "--file", str(path))
     key = PrivateKey(path.read_text().strip())
-    assert code == 0
+    assert shown.code == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert key.hex not in out
-    assert kolony("key", "id", "--file", str(path)) == (0, f"{key.identity}\n", "")
-    assert kolony("key", "new", "--file", str(path))[0] == 1
+    assert key.hex not in shown.out
+    assert kolony("key", "id", "--file", str(path)) == Finished(0, f"{key.identity}\n", "")
+    assert kolony("key", "new", "--file", str(path)).code == 1
     assert path.read_text().strip() == key.hex
 
 
-def test_the_identity_of_a_key(kolony) -> None:
-    assert kolony("key", "id") == (0, f"{KEY.identity}\n", "")
-    assert json.loads(kolony("key", "id", "-o", "json")[1]) == {"id": KEY.identity}
+def test_the_identity_of_a_key() -> None:
+    assert kolony("key", "id") == Finished(0, f"{KEY.identity}\n", "")
+    assert json.loads(kolony("key", "id", "-o", "json").out) == {"id": KEY.identity}
 
 
 def test_the_identity_of_a_key_on_standard_input() -> None:
@@ -127,16 +110,16 @@ def add_plugin(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == plugins.GROUP else [])
 
 
-def test_a_plugin_is_a_command(monkeypatch: pytest.MonkeyPatch, kolony) -> None:
+def test_a_plugin_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     add_plugin(monkeypatch, "kolony.cli.keys:new")
-    assert "extra" in kolony("--help")[1]
-    assert "prvkey" in kolony("extra", "-o", "json")[1]
+    assert "extra" in kolony("--help").out
+    assert "prvkey" in kolony("extra", "-o", "json").out
 
 
-def test_a_plugin_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch, kolony) -> None:
+def test_a_plugin_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     add_plugin(monkeypatch, "kolony_operator.nothing:command")
-    assert "extra" in kolony("--help")[1]
-    code, out, err = kolony("extra", "--port", "5")
-    assert (code, out) == (1, "")
-    assert "kolony[operator]" in err
-    assert err.count("\n") == 1
+    assert "extra" in kolony("--help").out
+    failed = kolony("extra", "--port", "5")
+    assert (failed.code, failed.out) == (1, "")
+    assert "kolony[operator]" in failed.err
+    assert failed.err.count("\n") == 1

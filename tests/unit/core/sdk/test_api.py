@@ -8,6 +8,7 @@ import inspect
 import signal
 import threading
 from collections.abc import AsyncGenerator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
@@ -99,6 +100,21 @@ def test_a_stream_that_outlives_its_client_does_no_harm(connect, fake_server) ->
     portal.close()
     assert left == ["kolony-client"]
     numbers.close()
+
+
+def test_closing_ends_what_runs(portal: Portal) -> None:
+    running = threading.Event()
+
+    async def sleep() -> None:
+        running.set()
+        await asyncio.sleep(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(portal.run, sleep())
+        running.wait()
+        portal.close()
+        with pytest.raises(CancelledError):
+            call.result(10)
 
 
 def test_an_interrupt_ends_the_call(portal: Portal) -> None:

@@ -1,0 +1,274 @@
+"""The command line against a real server, with a worker that does what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from colonies import Colony
+from command import Finished, run_kolony
+
+from kolony import Worker, current_process
+
+PATIENCE = 30
+
+
+class Shell:
+    """A person with a colony's settings in the environment."""
+
+    def __init__(self, colony: Colony) -> None:
+        self._environment = {
+            "COLONIES_SERVER_HOST": colony.host,
+            "COLONIES_SERVER_PORT": str(colony.port),
+            "COLONIES_TLS": "false",
+            "COLONIES_COLONY_NAME": colony.name,
+            "COLONIES_PRVKEY": colony.user_key.hex,
+            "COLONIES_COLONY_PRVKEY": colony.colony_key.hex,
+            "COLONIES_SERVER_PRVKEY": colony.server_key.hex,
+        }
+
+    def run(self, *args: str, **environment: str) -> Finished:
+        return run_kolony(*args, **{**self._environment, **environment})
+
+    def ok(self, *args: str) -> str:
+        """The output of a command that has to succeed without a complaint."""
+        done = self.run(*args)
+        assert (done.code, done.err) == (0, "")
+        return done.out
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self.ok(*args, "-o", "json"))
+
+    def submit(self, *args: str) -> str:
+        return self.ok("submit", *args, "--type", "py").strip()
+
+
+@pytest.fixture
+def shell(colony: Colony) -> Shell:
+    return Shell(colony)
+
+
+@pytest.fixture
+def release() -> threading.Event:
+    """Lets the function ``hold`` go on."""
+    return threading.Event()
+
+
+@pytest.fixture
+def held() -> queue.Queue[str]:
+    """The processes that ``hold`` runs for."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def worker(colony: Colony, release: threading.Event, held: queue.Queue[str]) -> Iterator[Worker]:
+    """A worker in the background."""
+    worker = Worker(
+        "w",
+        "py",
+        concurrency=2,
+        host=colony.host,
+        port=colony.port,
+        tls=False,
+        colony=colony.name,
+        colony_key=colony.colony_key,
+    )
+
+    @worker.function
+    def echo(*args: Any, **kwargs: Any) -> list[Any]:
+        current_process().log(f"echoing {len(args)} arguments")
+        return [*args, *kwargs.values()]
+
+    @worker.function
+    def fail() -> None:
+        raise ValueError("no good")
+
+    @worker.function
+    def hold() -> str:
+        current_process().log("holding")
+        held.put(current_process().process.processid)
+        release.wait(PATIENCE)
+        current_process().log("released")
+        return "held"
+
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(lambda: asyncio.run(worker.serve()))
+        yield worker
+        release.set()
+        worker.stop()
+        serving.result(PATIENCE)
+
+
+def test_a_submitted_function_is_shown_by_its_id(shell: Shell) -> None:
+    submitted = shell.submit("echo", "hello", "--priority", "3", "--label", "l", "--kwarg", "k=[1]", "--env", "A=b")
+    shown = shell.json("process", "get", submitted)
+    assert (shown["processid"], shown["state"]) == (submitted, 0)
+    spec = shown["spec"]
+    assert (spec["args"], spec["kwargs"], spec["env"]) == (["hello"], {"k": [1]}, {"A": "b"})
+    assert (spec["priority"], spec["label"], spec["maxexectime"]) == (3, "l", -1)
+    assert shell.json("submit", "echo", "--type", "py")["spec"]["funcname"] == "echo"
+
+
+def test_waiting_shows_what_happens_and_gives_the_output(shell: Shell, worker: Worker) -> None:
+    done = shell.run("submit", "echo", "hello", "5", '{"a": 1}', "--type", "py", "--wait")
+    assert (done.code, done.out) == (0, 'hello\n5\n{"a":1}\n')
+    told = done.err.splitlines()
+    assert told[0] == "running on w"
+    assert told[1] == "echoing 3 arguments"
+    assert told[2].startswith("success after ")
+
+
+def test_waiting_for_a_failure_exits_with_1(shell: Shell, worker: Worker) -> None:
+    done = shell.run("submit", "fail", "--type", "py", "--wait")
+    assert (done.code, done.out) == (1, "")
+    assert "ValueError: no good" in done.err.splitlines()[-1]
+    assert "Traceback" in done.err
+    shown = shell.run("submit", "fail", "--type", "py", "--wait", "-o", "json")
+    assert (shown.code, json.loads(shown.out)["errors"]) == (1, ["ValueError: no good"])
+
+
+def test_waiting_for_a_cancelled_process_exits_with_1(
+    shell: Shell, colony: Colony, worker: Worker, held: queue.Queue[str]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(shell.run, "submit", "hold", "--type", "py", "--wait")
+        colony.rpc.ok("cancelprocessmsg", colony.user_key, processid=held.get(timeout=PATIENCE))
+        done = waiting.result(PATIENCE)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-1].startswith("cancelled")
+
+
+def test_a_specification_from_a_file(shell: Shell, worker: Worker, tmp_path: Path) -> None:
+    spec = {"funcname": "echo", "args": ["from", "file"], "conditions": {"executortype": "py"}}
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    for name in ("spec.json", "spec.yaml"):
+        done = shell.run("submit", "--spec", str(tmp_path / name), "--label", name, "-w", "-o", "yaml")
+        shown = yaml.safe_load(done.out)
+        assert (done.code, shown["out"], shown["spec"]["label"]) == (0, ["from", "file"], name)
+
+
+def test_lists(shell: Shell) -> None:
+    first, second, third = (shell.submit("echo", str(number), "--label", f"l{number}") for number in range(3))
+    shell.ok("process", "cancel", third)
+    table = shell.ok("process", "list").splitlines()
+    assert table[0].split() == ["ID", "STATE", "FUNCTION", "ARGS", "TYPE", "INITIATOR", "LABEL", "AGE"]
+    assert [row.split()[:7] for row in table[1:]] == [
+        [first[:12], "waiting", "echo", "0", "py", "alice", "l0"],
+        [second[:12], "waiting", "echo", "1", "py", "alice", "l1"],
+        [third[:12], "cancelled", "echo", "2", "py", "alice", "l2"],
+    ]
+    listed = [process["processid"] for process in shell.json("process", "list")]
+    assert listed == [first, second, third]
+    for args, expected in (
+        (("--state", "waiting"), [first, second]),
+        (("--state", "cancelled", "--state", "failed"), [third]),
+        (("--label", "l1"), [second]),
+        (("--initiator", "alice"), [first, second, third]),
+        (("--executortype", "other"), []),
+        (("--count", "1"), [first, third]),
+    ):
+        assert [process["processid"] for process in shell.json("process", "list", *args)] == expected
+
+
+def test_processes_are_found_by_their_first_digits(shell: Shell) -> None:
+    submitted = shell.submit("echo")
+    assert shell.json("process", "get", submitted[:16])["processid"] == submitted
+    assert shell.ok("process", "cancel", submitted[:16]) == f"cancelled {submitted}\n"
+    assert shell.ok("process", "remove", submitted[:16]) == f"removed {submitted}\n"
+    assert shell.json("process", "list") == []
+    missing = shell.run("process", "get", submitted[:16])
+    assert missing.code == 1
+    assert "64 digits" in missing.err
+
+
+def test_a_process_for_people(shell: Shell, worker: Worker) -> None:
+    done = json.loads(shell.run("submit", "echo", "hello", "--type", "py", "--wait", "-o", "json").out)
+    rows = dict(line.split(maxsplit=1) for line in shell.ok("process", "get", done["processid"]).splitlines())
+    assert rows["state"] == "success"
+    assert rows["function"] == "echo"
+    assert rows["output"] == '["hello"]'
+    assert rows["took"].endswith("s")
+
+
+def test_logs(shell: Shell, worker: Worker) -> None:
+    done = json.loads(shell.run("submit", "echo", "1", "--type", "py", "--wait", "-o", "json").out)
+    assert shell.ok("process", "logs", done["processid"]) == "echoing 1 arguments\n"
+    entries = shell.json("process", "logs", done["processid"])
+    assert [(entry["message"], entry["executorname"]) for entry in entries] == [("echoing 1 arguments", "w")]
+
+
+def test_logs_are_followed_to_the_end(
+    shell: Shell, worker: Worker, release: threading.Event, held: queue.Queue[str]
+) -> None:
+    submitted = shell.submit("hold")
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(shell.ok, "process", "logs", submitted, "--follow")
+        held.get(timeout=PATIENCE)
+        release.set()
+        assert following.result(PATIENCE) == "holding\nreleased\n"
+
+
+def test_executors(shell: Shell, colony: Colony) -> None:
+    colony.add_executor("b", "cli", approve=False, locationname="home")
+    colony.add_executor("a", "py")
+    colony.add_executor("gone", "py")
+    colony.rpc.ok("removeexecutormsg", colony.colony_key, colonyname=colony.name, executorname="gone")
+    assert [line.split() for line in shell.ok("executor", "list").splitlines()] == [
+        ["NAME", "TYPE", "STATE", "LOCATION", "LAST", "HEARD"],
+        ["a", "py", "approved"],
+        ["b", "cli", "pending", "home"],
+    ]
+    assert shell.ok("executor", "approve", "b") == "approved b\n"
+    assert shell.ok("executor", "reject", "a") == "rejected a\n"
+    states = {executor["executorname"]: executor["state"] for executor in shell.json("executor", "list", "--all")}
+    assert states == {"a": 2, "b": 1, "gone": 3}
+    assert [executor["executorname"] for executor in shell.json("executor", "list", "--type", "cli")] == ["b"]
+
+
+def test_colonies(shell: Shell, colony: Colony) -> None:
+    assert {"colonyid": colony.colony_key.identity, "name": colony.name} in shell.json("colony", "list")
+    assert f"{colony.name}  {colony.colony_key.identity}" in shell.ok("colony", "list").splitlines()
+
+
+def test_flags_win_over_the_environment(shell: Shell, colony: Colony) -> None:
+    flags = ("--host", colony.host, "--port", str(colony.port), "--insecure", "--colony", colony.name)
+    wrong = {
+        "COLONIES_SERVER_HOST": "nowhere.invalid",
+        "COLONIES_SERVER_PORT": "1",
+        "COLONIES_TLS": "true",
+        "COLONIES_COLONY_NAME": "other",
+    }
+    assert shell.run(*flags, "process", "list", "-o", "json", **wrong) == Finished(0, "[]\n", "")
+
+
+@pytest.mark.parametrize(
+    "args, environment, says",
+    [
+        (("process", "list"), {"COLONIES_PRVKEY": "1" * 64}, "approved member"),
+        (("process", "get", "f" * 64), {}, "not found"),
+        (("executor", "approve", "nobody"), {}, "executor is nil"),
+        (("submit", "f", "--type", "t", "--mem", "lots"), {}, "error converting memory"),
+        (("--colony", "nowhere", "executor", "list"), {}, "nowhere"),
+    ],
+)
+def test_a_refusal_is_one_line(shell: Shell, args: tuple[str, ...], environment: dict[str, str], says: str) -> None:
+    failed = shell.run(*args, **environment)
+    assert (failed.code, failed.out) == (1, "")
+    assert says in failed.err
+    assert failed.err.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_named(shell: Shell) -> None:
+    failed = shell.run("--port", "1", "process", "list")
+    assert failed.code == 1
+    assert "no Colonies server answers at http://127.0.0.1:1" in failed.err
+    assert "kolony dev" in failed.err

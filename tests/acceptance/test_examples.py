@@ -1,0 +1,382 @@
+"""Every JSON example of the protocol: the requests are sent to the letter, the replies are what the server answers.
+
+The examples stand in ``data/examples.toml``. The server belongs to the key of the example signatures and has a colony
+``dev``; only ids that the server itself makes are put in place of those of the examples.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from colonies import Answer, Colony, RunningServer, envelope
+from sockets import open_socket
+
+from kolony.crypto import PrivateKey
+
+EXAMPLES = tomllib.loads((Path(__file__).parent / "data" / "examples.toml").read_text())
+REQUESTS, REPLIES = EXAMPLES["request"], EXAMPLES["reply"]
+PROCESS_ID = "1a4ab0db35c17cca704d840a75a514836cab8db7c10afa511c116bf62d2806ab"
+ADDITIONS = {"attempt"}
+"""What a process has beyond the protocol of the examples; clients ignore it."""
+
+IDENTITY = re.compile(r"[0-9a-f]{64}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+@dataclass
+class Dev:
+    """The colony of the examples."""
+
+    colony: Colony
+    executor: PrivateKey = field(default_factory=PrivateKey.generate)
+
+    def send(self, text: str, key: PrivateKey) -> Answer:
+        """Send a message to the letter."""
+        msgtype = json.loads(text)["msgtype"]
+        return self.colony.rpc.send(json.dumps(envelope(text.encode(), key, msgtype)).encode())
+
+    def running(self, **fields: Any) -> str:
+        """A process that e1 runs."""
+        self.colony.submit(**fields)
+        return str(self.colony.assign(self.executor)["processid"])
+
+    def process(self, processid: str) -> dict[str, Any]:
+        process: dict[str, Any] = self.colony.rpc.ok("getprocessmsg", self.colony.user_key, processid=processid)
+        return process
+
+
+@pytest.fixture
+def dev(example_server: RunningServer) -> Dev:
+    """The colony as it is in the beginning: with user alice, and executor e1 approved."""
+    rpc, server_key = example_server.rpc, example_server.server_key
+    rpc.call("removecolonymsg", server_key, colonyname="dev")
+    dev = Dev(Colony(example_server, "dev", server_key))
+    rpc.ok("addcolonymsg", server_key, colony={"name": "dev", "colonyid": dev.colony.colony_key.identity})
+    user = {"colonyname": "dev", "userid": dev.colony.user_key.identity, "name": "alice"}
+    rpc.ok("addusermsg", dev.colony.colony_key, user=user)
+    dev.executor = dev.colony.add_executor("e1")
+    return dev
+
+
+# Requests
+
+
+def listing(dev: Dev, text: str) -> None:
+    """The one example with its envelope and its signature."""
+    answer = dev.colony.rpc.send(text.encode())
+    assert (answer.status, [colony["name"] for colony in answer.payload]) == (200, ["dev"])
+
+
+def submitting(dev: Dev, text: str) -> None:
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, answer.payload["state"]) == (200, 0)
+    spec = answer.payload["spec"]
+    assert (spec["funcname"], spec["args"], spec["maxexectime"], spec["maxretries"]) == ("echo", ["hi"], -1, 3)
+
+
+def submitting_all_fields(dev: Dev, text: str) -> None:
+    answer = dev.send(f'{{"msgtype":"submitfuncspecmsg","spec":{text}}}', dev.colony.user_key)
+    expected = json.loads(text)
+    conditions = expected["conditions"]
+    conditions |= {"mem": "10240Mi", "storage": "10240Mi", "gpu": {**conditions["gpu"], "mem": "8192Mi"}}
+    assert (answer.status, answer.payload["spec"]) == (200, expected)
+    assert [list(part) for part in (answer.payload["spec"], answer.payload["spec"]["conditions"])] == [
+        list(expected),
+        list(conditions),
+    ]
+    attributes = [(each["attributetype"], each["key"], each["value"]) for each in answer.payload["attributes"]]
+    assert attributes == [(3, "KEY", "VALUE")]
+
+
+def assigning(dev: Dev, text: str) -> None:
+    submitted = dev.colony.submit(conditions={"cpu": "2000m", "mem": "4Gi"})
+    answer = dev.send(text, dev.executor)
+    assert (answer.status, answer.payload["processid"]) == (200, submitted["processid"])
+
+
+def pausing(dev: Dev, text: str) -> None:
+    answer = dev.send(text, dev.colony.colony_key)
+    assert (answer.status, answer.payload) == (200, {})
+    assert dev.colony.rpc.ok("getpausestatusmsg", dev.colony.user_key, colonyname="dev")["ispaused"] is True
+
+
+def resuming(dev: Dev, text: str) -> None:
+    dev.colony.rpc.ok("pauseassignmentsmsg", dev.colony.colony_key, colonyname="dev")
+    answer = dev.send(text, dev.colony.colony_key)
+    assert (answer.status, answer.payload) == (200, {})
+    assert dev.colony.rpc.ok("getpausestatusmsg", dev.colony.user_key, colonyname="dev")["ispaused"] is False
+
+
+def getting(dev: Dev, text: str) -> None:
+    submitted = dev.colony.submit()
+    answer = dev.send(text.replace(PROCESS_ID, submitted["processid"]), dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, submitted)
+
+
+def getting_many(dev: Dev, text: str) -> None:
+    submitted = [dev.colony.submit() for _ in range(2)]
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, submitted)
+
+
+def getting_history(dev: Dev, text: str) -> None:
+    processid = dev.running()
+    dev.colony.rpc.ok("closesuccessfulmsg", dev.executor, processid=processid)
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, [dev.process(processid)])
+
+
+def closing(dev: Dev, text: str) -> None:
+    processid = dev.running()
+    answer = dev.send(text.replace(PROCESS_ID, processid), dev.executor)
+    assert (answer.status, answer.payload) == (200, {})
+    process = dev.process(processid)
+    assert (process["state"], process["out"]) == (2, ["result", 42])
+
+
+def failing(dev: Dev, text: str) -> None:
+    processid = dev.running()
+    answer = dev.send(text.replace(PROCESS_ID, processid), dev.executor)
+    assert (answer.status, answer.payload) == (200, {})
+    process = dev.process(processid)
+    assert (process["state"], process["errors"]) == (3, ["division by zero"])
+
+
+def cancelling(dev: Dev, text: str) -> None:
+    processid = dev.running()
+    answer = dev.send(text.replace(PROCESS_ID, processid), dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, {})
+    assert dev.process(processid)["state"] == 4
+
+
+def removing_all(dev: Dev, text: str) -> None:
+    dev.running()
+    dev.colony.submit()
+    answer = dev.send(text, dev.colony.colony_key)
+    assert (answer.status, answer.payload) == (200, {})
+    statistics = dev.colony.rpc.ok("getcolonystatsmsg", dev.colony.user_key, colonyname="dev")
+    assert (statistics["waitingprocesses"], statistics["runningprocesses"]) == (0, 0)
+
+
+REQUEST_CASES: dict[str, Callable[[Dev, str], None]] = {
+    "list-colonies": listing,
+    "submit": submitting,
+    "function-spec": submitting_all_fields,
+    "assign": assigning,
+    "pause": pausing,
+    "resume": resuming,
+    "get-process": getting,
+    "get-processes": getting_many,
+    "get-history": getting_history,
+    "close-successful": closing,
+    "close-failed": failing,
+    "cancel": cancelling,
+    "remove-all": removing_all,
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_an_example_of_a_request(dev: Dev, name: str) -> None:
+    REQUEST_CASES[name](dev, REQUESTS[name].strip())
+
+
+# Replies
+
+
+@dataclass
+class Reply:
+    """What the server answers, and the fields whose values differ from run to run."""
+
+    answer: Any
+    varying: set[str] = field(default_factory=set)
+
+
+def an_error(dev: Dev) -> Reply:
+    return Reply(refused(dev).payload, {"message"})
+
+
+def refused(dev: Dev) -> Answer:
+    return dev.colony.rpc.call("getcolonymsg", PrivateKey.generate(), colonyname="dev")
+
+
+def an_error_envelope(dev: Dev) -> Reply:
+    _, body = dev.colony.rpc.post(b'{"payloadtype":"getcolonymsg"}')
+    return Reply(json.loads(body), {"payload"})
+
+
+def a_colony(dev: Dev) -> Reply:
+    dev.colony.rpc.ok("removecolonymsg", dev.colony.server_key, colonyname="dev")
+    added = dev.colony.rpc.ok("addcolonymsg", dev.colony.server_key, colony=json.loads(REPLIES["colony"]))
+    return Reply(added)
+
+
+def a_user(dev: Dev) -> Reply:
+    return Reply(dev.colony.rpc.ok("addusermsg", dev.colony.colony_key, user=json.loads(REPLIES["user"])))
+
+
+def an_executor(name: str) -> Callable[[Dev], Reply]:
+    """The reply to the very executor that the example shows, times and state included."""
+
+    def reply(dev: Dev) -> Reply:
+        dev.colony.rpc.ok("removecolonymsg", dev.colony.server_key, colonyname="dev")
+        owner = {"name": "dev", "colonyid": dev.colony.colony_key.identity}
+        dev.colony.rpc.ok("addcolonymsg", dev.colony.server_key, colony=owner)
+        executor = json.loads(REPLIES[name])
+        return Reply(dev.colony.rpc.ok("addexecutormsg", dev.colony.colony_key, executor=executor), {"commissiontime"})
+
+    return reply
+
+
+def a_function(dev: Dev) -> Reply:
+    return Reply(dev.colony.rpc.ok("addfunctionmsg", dev.executor, fun=json.loads(REPLIES["function"])))
+
+
+def an_attribute(dev: Dev) -> Reply:
+    processid = dev.running()
+    attribute = {"targetid": processid, "attributetype": 1, "key": "k", "value": "v"}
+    added = dev.colony.rpc.ok("addattributemsg", dev.executor, attribute=attribute)
+    dev.colony.rpc.ok("closesuccessfulmsg", dev.executor, processid=processid)
+    found = dev.colony.rpc.ok("getattributemsg", dev.colony.user_key, attributeid=added["attributeid"])
+    return Reply(found, {"attributeid", "targetid"})
+
+
+def an_added_attribute(dev: Dev) -> Reply:
+    attribute = {"targetid": dev.running(), "attributetype": 1, "key": "res", "value": "42"}
+    added = dev.colony.rpc.ok("addattributemsg", dev.executor, attribute=attribute)
+    assert added["state"] == 1  # that of the process, where the example shows what the client sent
+    return Reply(added, {"attributeid", "targetid", "state"})
+
+
+def a_location(dev: Dev) -> Reply:
+    location = json.loads(REPLIES["location"])
+    return Reply(dev.colony.rpc.ok("addlocationmsg", dev.colony.colony_key, location=location))
+
+
+def statistics(dev: Dev) -> Reply:
+    counts = dev.colony.rpc.ok("getstatisticsmsg", dev.colony.server_key)
+    return Reply(counts, set(counts))
+
+
+def colony_statistics(dev: Dev) -> Reply:
+    for _ in range(14):
+        dev.colony.submit(conditions={"executortype": "nobody"})
+    dev.colony.rpc.ok("closesuccessfulmsg", dev.executor, processid=dev.running())
+    dev.colony.rpc.ok("cancelprocessmsg", dev.colony.user_key, processid=dev.running())
+    dev.colony.add_executor("e2")
+    dev.colony.add_executor("e3", approve=False)
+    return Reply(dev.colony.rpc.ok("getcolonystatsmsg", dev.colony.user_key, colonyname="dev"))
+
+
+def a_cluster(dev: Dev) -> Reply:
+    node = {"name", "host", "port", "peerport", "relayport", "apiport"}
+    return Reply(dev.colony.rpc.ok("getclustermsg", dev.colony.server_key), node)
+
+
+def a_pause_status(dev: Dev) -> Reply:
+    dev.colony.rpc.ok("pauseassignmentsmsg", dev.colony.colony_key, colonyname="dev")
+    return Reply(dev.colony.rpc.ok("getpausestatusmsg", dev.colony.user_key, colonyname="dev"))
+
+
+def a_version(dev: Dev) -> Reply:
+    return Reply(dev.colony.rpc.ok("versionmsg", None), {"buildversion", "buildtime"})
+
+
+def the_server_info(dev: Dev) -> Reply:
+    return Reply(dev.colony.rpc.ok("getserverinfomsg", None), {"buildtime", "port", "host"})
+
+
+def a_log(dev: Dev) -> Reply:
+    processid = dev.running()
+    dev.colony.rpc.ok("addlogmsg", dev.executor, processid=processid, message="l1")
+    logs = dev.colony.rpc.ok("getlogsmsg", dev.colony.user_key, processid=processid, count=1)
+    return Reply(logs[0], {"processid", "timestamp"})
+
+
+def a_process(dev: Dev) -> Reply:
+    spec = {"funcname": "echo", "conditions": {"colonyname": "dev", "executortype": "cli"}}
+    process = dev.colony.rpc.ok("submitfuncspecmsg", dev.colony.user_key, spec=spec)
+    return Reply(without_additions(process), {"processid", "initiatorid", "prioritytime", "submissiontime"})
+
+
+def without_additions(process: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in process.items() if name not in ADDITIONS}
+
+
+def an_assigned_process(dev: Dev) -> Reply:
+    dev.colony.submit(maxexectime=60)
+    process = dev.colony.assign(dev.executor)
+    started, due = (datetime.fromisoformat(process[name]) for name in ("starttime", "execdeadline"))
+    assert due - started == timedelta(seconds=60)
+    shown = {name: process[name] for name in json.loads(REPLIES["assigned-process"])}
+    return Reply(shown, {"processid", "assignedexecutorid", "starttime", "execdeadline"})
+
+
+def an_event(dev: Dev) -> Reply:
+    processid = dev.colony.submit()["processid"]
+    with open_socket(dev.colony.server) as socket:
+        socket.send("subscribeprocessmsg", dev.colony.user_key, processid=processid, state=0, timeout=60)
+        frame = json.loads(socket.connection.recv(10))
+    assert json.loads(base64.b64decode(frame["payload"])) == dev.process(processid)
+    return Reply(frame, {"payload"})
+
+
+REPLY_CASES: dict[str, Callable[[Dev], Reply]] = {
+    "error-envelope": an_error_envelope,
+    "error": an_error,
+    "colony": a_colony,
+    "user": a_user,
+    "minimal-executor": an_executor("minimal-executor"),
+    "full-executor": an_executor("full-executor"),
+    "function": a_function,
+    "attribute": an_attribute,
+    "added-attribute": an_added_attribute,
+    "location": a_location,
+    "statistics": statistics,
+    "colony-statistics": colony_statistics,
+    "cluster": a_cluster,
+    "pause-status": a_pause_status,
+    "version": a_version,
+    "server-info": the_server_info,
+    "log": a_log,
+    "process": a_process,
+    "assigned-process": an_assigned_process,
+    "event": an_event,
+}
+
+
+def alike(example: Any, answer: Any, varying: set[str]) -> Any:
+    """The answer, with the example's values where they may differ and are of the same kind."""
+    if isinstance(example, dict) and isinstance(answer, dict):
+        return {
+            name: shown
+            if name in varying and kind(shown := example.get(name)) == kind(value)
+            else alike(example.get(name), value, varying)
+            for name, value in answer.items()
+        }
+    if isinstance(example, list) and isinstance(answer, list):
+        return [alike(shown, value, varying) for shown, value in zip(example, answer, strict=False)]
+    return answer
+
+
+def kind(value: Any) -> str:
+    """What a value is: an identity, a time, or a value of some type."""
+    if isinstance(value, str):
+        return next((name for name, form in (("id", IDENTITY), ("time", TIME)) if form.fullmatch(value)), "text")
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_an_example_of_a_reply(dev: Dev, name: str) -> None:
+    example = json.loads(REPLIES[name])
+    reply = REPLY_CASES[name](dev)
+    # as text, for the order of the keys
+    assert json.dumps(alike(example, reply.answer, reply.varying), indent=1) == json.dumps(example, indent=1)
