@@ -1,4 +1,4 @@
-"""Input that nobody should send: too large, no JSON, no text, out of range. Refused as planned, and nothing is stored."""
+"""Input that nobody should send: too large, no JSON, out of range. Refused as planned, and nothing is stored."""
 
 from __future__ import annotations
 

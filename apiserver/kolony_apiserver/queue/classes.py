@@ -22,17 +22,32 @@ ShelfKey = tuple[str, str, str | None, str]
 
 
 class RequirementClass:
-    """One class: its demands, and the smallest prioritytime that waits in it (`None`: nothing does)."""
+    """One class: its demands, and what waits in it.
 
-    __slots__ = ("arrived", "classid", "colonyname", "head", "requirements", "shelves")
+    ``head`` is the smallest prioritytime that waits (`None`: nothing does), ``waiting`` how many processes do (`None`:
+    some). ``arrived`` and ``arrivals`` are the same for what came since the last look at the database began.
+    """
+
+    __slots__ = ("arrivals", "arrived", "classid", "colonyname", "head", "requirements", "shelves", "waiting")
 
     def __init__(self, classid: int, colonyname: str, requirements: Requirements) -> None:
         self.classid = classid
         self.colonyname = colonyname
         self.requirements = requirements
         self.head: int | None = None
+        self.waiting: int | None = 0
         self.arrived: int | None = None
+        self.arrivals = 0
         self.shelves: list[Shelf] = []
+
+    def look(self) -> None:
+        """A look at the database begins: what arrives from now on may be newer than what it sees."""
+        self.arrived, self.arrivals = None, 0
+
+    def fits(self, offer: Offer) -> bool:
+        """Whether an offer that looks at a shelf of this class has enough CPU and memory for it."""
+        needs = self.requirements
+        return (offer.cpu is None or needs.cpu <= offer.cpu) and (offer.mem is None or needs.mem <= offer.mem)
 
 
 class View:
@@ -148,8 +163,33 @@ class ClassIndex:
         for classid in [each.classid for each in self._by_id.values() if each.colonyname == colonyname]:
             self.remove(classid)
 
-    def set_head(self, each: RequirementClass, head: int | None) -> None:
-        """Note what waits first in a class now."""
+    def seen(self, each: RequirementClass, head: int | None) -> bool:
+        """Take over what a look at the database saw, unless something smaller arrived since it began.
+
+        Whether that changes what is known to wait first.
+        """
+        waiting = None if head is not None else each.arrivals
+        if each.arrived is not None and (head is None or each.arrived < head):
+            head = each.arrived
+        changed = head != each.head
+        each.waiting = waiting
+        self._set_head(each, head)
+        return changed
+
+    def arrived(self, classid: int, prioritytime: int) -> None:
+        """Note that a process waits in a class; of a class that is not known yet the next look tells."""
+        each = self._by_id.get(classid)
+        if each is None:
+            return
+        each.arrivals += 1
+        if each.waiting is not None:
+            each.waiting += 1
+        if each.arrived is None or prioritytime < each.arrived:
+            each.arrived = prioritytime
+        if each.head is None or prioritytime < each.head:
+            self._set_head(each, prioritytime)
+
+    def _set_head(self, each: RequirementClass, head: int | None) -> None:
         if head == each.head:
             return
         each.head = head
@@ -158,27 +198,26 @@ class ClassIndex:
                 for view in shelf.views.values():
                     view.moved(each)
 
-    def arrived(self, classid: int, prioritytime: int) -> bool:
-        """Note that a process waits in a class; whether that changes what waits first there."""
-        each = self._by_id.get(classid)
-        if each is None:
-            return True
-        if each.arrived is None or prioritytime < each.arrived:
-            each.arrived = prioritytime
-        if each.head is not None and each.head <= prioritytime:
-            return False
-        self.set_head(each, prioritytime)
-        return True
+    def waiting_in(self, colonyname: str) -> list[int]:
+        """The classes of a colony in which something waits."""
+        return [
+            each.classid for each in self._by_id.values() if each.colonyname == colonyname and each.head is not None
+        ]
 
     def views(self, offer: Offer) -> tuple[View, ...]:
         """The views that hold every class an offer can take; equal for offers that can take the same."""
         bounds = (offer.cpu, offer.mem)
-        keys = [
-            (offer.colonyname, offer.executortype, name, location)
-            for name in (None, offer.executorname)
-            for location in (("", offer.location) if offer.location else ("",))
-        ]
-        return tuple(shelf.view(bounds) for key in keys if (shelf := self._shelves.get(key)) is not None)
+        shelves = (self._shelves.get(key) for key in shelves_for(offer))
+        return tuple(shelf.view(bounds) for shelf in shelves if shelf is not None)
+
+
+def shelves_for(offer: Offer) -> list[ShelfKey]:
+    """The shelves that an offer looks at, whether or not there is anything on them."""
+    return [
+        (offer.colonyname, offer.executortype, name, location)
+        for name in (None, offer.executorname)
+        for location in (("", offer.location) if offer.location else ("",))
+    ]
 
 
 def best(views: Iterable[View], count: int) -> list[RequirementClass]:

@@ -10,14 +10,19 @@ calls and arrivals gather for the next. Life of a call:
 A call that times out or whose client goes away leaves at once when parked. While claiming it waits for the outcome:
 a process that comes then is still the answer to a call that timed out, and goes back to the queue when the client
 is gone. Clients are watched only from a second on, so that calls that are served at once pay nothing for it.
+
+Only what is new costs work: a class in which something arrived is offered to as many parked calls as can be served,
+found by the shelves they look at, and a call that is new looks at what waits. However many calls are parked that
+cannot take an arrival, nobody looks at them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from msgspec import Raw
 
@@ -26,7 +31,7 @@ from kolony.errors import KolonyError
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
-from kolony_apiserver.queue.classes import ClassIndex, RequirementClass, View, best, members
+from kolony_apiserver.queue.classes import ClassIndex, RequirementClass, ShelfKey, View, best, members, shelves_for
 from kolony_apiserver.queue.requirements import Offer, Requirements
 from kolony_apiserver.store.assignments import AssignmentWrites, Reach, Seat, StoredClass
 
@@ -61,6 +66,36 @@ class Call:
             self.future.set_result(process)
 
 
+class Benches:
+    """The calls in the room, found by the shelves they look at; on each bench in order of arrival."""
+
+    def __init__(self) -> None:
+        self._benches: dict[ShelfKey, dict[int, Call]] = {}
+        self.calls: dict[int, Call] = {}
+
+    def add(self, call: Call) -> None:
+        """Take in a call."""
+        self.calls[id(call)] = call
+        for key in shelves_for(call.offer):
+            self._benches.setdefault(key, {})[id(call)] = call
+
+    def remove(self, call: Call) -> None:
+        """Let a call go."""
+        del self.calls[id(call)]
+        for key in shelves_for(call.offer):
+            bench = self._benches[key]
+            del bench[id(call)]
+            if not bench:
+                del self._benches[key]
+
+    def takers(self, each: RequirementClass) -> Iterator[Call]:
+        """The calls that can take what waits in a class."""
+        for shelf in each.shelves:
+            for call in self._benches.get(shelf.key, {}).values():
+                if not call.future.done() and each.fits(call.offer):
+                    yield call
+
+
 class Plan:
     """One claim: the calls it serves, in the order of their seats, and what each group of them searches."""
 
@@ -73,10 +108,10 @@ class Plan:
         self._groups = 0
 
     def add(self, calls: list[Call], classes: list[RequirementClass]) -> None:
-        """Take in a group of calls and the classes to search for them; what arrives in these counts from now on."""
+        """Take in a group of calls and the classes to search for them."""
         self._groups += 1
         for each in classes:
-            each.arrived = None
+            each.look()
             low = _LOWEST if each.head is None else each.head
             self.reach.append(Reach(grp=self._groups, classid=each.classid, low=low))
         for call in calls:
@@ -97,7 +132,10 @@ class WaitingRoom:
     def __init__(self, writes: AssignmentWrites, clock: Clock) -> None:
         self._writes = writes
         self._clock = clock
-        self._calls: dict[int, Call] = {}
+        self._benches = Benches()
+        self._new: dict[int, Call] = {}
+        self._single: dict[int, Call] = {}
+        self._news: dict[int, None] = {}
         self._index = ClassIndex()
         self._paused: set[str] = set()
         self._stirred = asyncio.Event()
@@ -106,7 +144,7 @@ class WaitingRoom:
         self._open = True
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._benches.calls)
 
     async def load(self) -> None:
         """Learn all classes and what waits in them."""
@@ -126,8 +164,10 @@ class WaitingRoom:
         when the client went away, which ends the wait.
         """
         call = Call(offer, executorid, once=timeout <= 0 or not self._open)
-        key = id(call)
-        self._calls[key] = call
+        self._benches.add(call)
+        self._new[id(call)] = call
+        if call.once:
+            self._single[id(call)] = call
         self._stirred.set()
         loop = asyncio.get_running_loop()
         timers = []
@@ -145,7 +185,9 @@ class WaitingRoom:
             return await call.future
         finally:
             call.gone = call.future.cancelled()
-            del self._calls[key]
+            self._benches.remove(call)
+            self._new.pop(id(call), None)
+            self._single.pop(id(call), None)
             for timer in timers:
                 timer.cancel()
             for task in watches:
@@ -153,7 +195,9 @@ class WaitingRoom:
 
     def _expire(self, call: Call) -> None:
         call.once = True
-        if not call.claiming:
+        if call.claiming:
+            self._single[id(call)] = call
+        else:
             call.answer(None)
 
     async def _watch(self, call: Call, disconnected: Callable[[], Awaitable[None]]) -> None:
@@ -185,10 +229,13 @@ class WaitingRoom:
     def forget_colony(self, colonyname: str) -> None:
         """Forget the classes of a colony that was removed."""
         self._index.remove_colony(colonyname)
+        self._paused.discard(colonyname)
 
     def arrived(self, classid: int, prioritytime: int) -> None:
         """A process waits in a class: wake those who can take it."""
-        if self._index.arrived(classid, prioritytime) and self._calls:
+        self._index.arrived(classid, prioritytime)
+        self._news[classid] = None
+        if self._benches.calls:
             self._stirred.set()
 
     def pause(self, colonyname: str) -> None:
@@ -198,12 +245,13 @@ class WaitingRoom:
     def resume(self, colonyname: str) -> None:
         """Claim for a colony again."""
         self._paused.discard(colonyname)
+        self._news.update(dict.fromkeys(self._index.waiting_in(colonyname)))
         self._stirred.set()
 
     def shut(self) -> None:
         """Answer parked calls as at their timeout, and let nobody park any more."""
         self._open = False
-        for call in list(self._calls.values()):
+        for call in list(self._benches.calls.values()):
             self._expire(call)
 
     async def run(self) -> None:
@@ -212,8 +260,8 @@ class WaitingRoom:
             await self._stirred.wait()
             self._stirred.clear()
             try:
-                while await self._claim_once():
-                    pass
+                while self._new or (self._news and self._benches.calls):
+                    await self._claim_once()
             except KolonyError as error:
                 # The parked calls stay; the next tick tries again.
                 log.warning("claim failed: %s", error.message)
@@ -225,51 +273,38 @@ class WaitingRoom:
         """Correct the hints from the database: new classes, heads, pauses. To be called every second."""
         now = self._clock.now()
         self._learn(await self._writes.classes(added_within=_NEW_CLASSES, now=now))
-        self._paused = await self._writes.paused()
-        views = {view for call in self._calls.values() for view in self._index.views(call.offer)}
-        reachable = list(
-            dict.fromkeys(each.classid for each in members(views, start=self._probed, count=_PROBED_AT_ONCE))
-        )
+        await self._learn_pauses()
+        views = {view for call in self._benches.calls.values() for view in self._index.views(call.offer)}
+        reachable = list(members(views, start=self._probed, count=_PROBED_AT_ONCE))
         self._probed = self._probed + _PROBED_AT_ONCE if len(reachable) == _PROBED_AT_ONCE else 0
+        for each in reachable:
+            each.look()
         if reachable:
-            for classid in reachable:
-                if (each := self._index.get(classid)) is not None:
-                    each.arrived = None
-            self._note_heads(await self._writes.heads(reachable))
+            self._note_heads(await self._writes.heads([each.classid for each in reachable]))
+        self._news.update(dict.fromkeys(each.classid for each in reachable if each.head is not None))
         self._stirred.set()
+
+    async def _learn_pauses(self) -> None:
+        before, self._paused = self._paused, await self._writes.paused()
+        for colonyname in before - self._paused:
+            self.resume(colonyname)
 
     def _learn(self, classes: Iterable[StoredClass]) -> None:
         for stored in classes:
             if self._index.get(stored.classid) is None:
                 each = self._index.add(stored.classid, stored.colonyname, demands.decode(stored.requirements))
-                self._index.set_head(each, stored.head)
+                self._index.seen(each, stored.head)
 
     def _note_heads(self, heads: dict[int, int | None]) -> bool:
-        """Take over what a statement saw, unless something smaller arrived while it ran; whether any changed."""
-        changed = False
-        for classid, head in heads.items():
-            each = self._index.get(classid)
-            if each is None:
-                continue
-            if each.arrived is not None and (head is None or each.arrived < head):
-                head = each.arrived
-            changed = changed or head != each.head
-            self._index.set_head(each, head)
-        return changed
+        known = [(each, head) for classid, head in heads.items() if (each := self._index.get(classid)) is not None]
+        changes = [self._index.seen(each, head) for each, head in known]
+        return any(changes)
 
-    async def _claim_once(self) -> bool:
-        """Claim once for those who wait; whether claiming again at once may bring more."""
-        calls: list[Call] = []
-        for call in self._calls.values():
-            if call.future.done():
-                continue
-            if call.offer.colonyname not in self._paused:
-                calls.append(call)
-            elif call.once:
-                call.answer(None)
-        plan = self._plan(calls[:MAX_SEATS])
+    async def _claim_once(self) -> None:
+        """Claim for those whom the news concerns."""
+        plan = self._plan(self._chosen())
         if not plan.seats:
-            return False
+            return
         for call in plan.calls:
             call.claiming = True
         try:
@@ -284,12 +319,33 @@ class WaitingRoom:
                 if call.gone:
                     orphans.append(process)
                 call.answer(process)
-        changed = self._note_heads(claimed.heads)
+        if self._note_heads(claimed.heads) or claimed.processes:
+            # Where something moved, whoever got nothing may find something elsewhere, and others what is left.
+            self._new.update((id(call), call) for call in plan.calls if not call.future.done())
+            self._news.update(dict.fromkeys(classid for classid, head in claimed.heads.items() if head is not None))
         for process in orphans:
             await self._put_back(process)
-        return changed or bool(claimed.processes)
 
-    def _plan(self, calls: list[Call]) -> Plan:
+    def _chosen(self) -> list[Call]:
+        """The calls to claim for now: as many as the news can serve, and those that are new."""
+        chosen: dict[int, Call] = {}
+        while self._news and len(chosen) < MAX_SEATS:
+            each = self._index.get(next(iter(self._news)))
+            if each is not None and each.head is not None and each.colonyname not in self._paused:
+                wanted = MAX_SEATS - len(chosen) if each.waiting is None else each.waiting
+                takers = (call for call in self._benches.takers(each) if id(call) not in chosen)
+                chosen.update((id(call), call) for call in islice(takers, wanted))
+            del self._news[next(iter(self._news))]
+        while self._new and len(chosen) < MAX_SEATS:
+            key = next(iter(self._new))
+            call = self._new.pop(key)
+            if call.offer.colonyname not in self._paused:
+                chosen[key] = call
+            elif call.once:
+                call.answer(None)
+        return [call for call in chosen.values() if not call.future.done()]
+
+    def _plan(self, calls: Iterable[Call]) -> Plan:
         """Group the calls by what they can take, and choose the classes each group searches."""
         groups: dict[tuple[View, ...], list[Call]] = {}
         for call in calls:
@@ -307,8 +363,8 @@ class WaitingRoom:
         return plan
 
     def _end_single_attempts(self, error: KolonyError | None) -> None:
-        for call in self._calls.values():
-            if not (call.once and call.tried) or call.future.done():
+        for call in list(self._single.values()):
+            if not call.tried or call.future.done():
                 continue
             if error is None:
                 call.answer(None)
