@@ -53,7 +53,7 @@ hooks: $(READY) ## Check format, lint and imports before each commit
 constraints: ## Pin the newest versions of all dependencies in constraints.txt
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[all,test,lint]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,test,lint,bench]'
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 .PHONY: clean
@@ -64,5 +64,5 @@ clean: ## Remove the environment, caches and the colony of `make run`
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(INSTALL) editables hatchling
-	$(INSTALL) --no-build-isolation --editable '.[all,test,lint]'
+	$(INSTALL) --no-build-isolation --editable '.[all,test,lint,bench]'
 	@touch $@

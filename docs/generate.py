@@ -1,7 +1,7 @@
 """Writes what the documentation says of the messages, from the messages themselves.
 
-    python docs/generate.py          write docs/protocol.md
-    python docs/generate.py --check  fail when it is not up to date
+python docs/generate.py          write docs/protocol.md
+python docs/generate.py --check  fail when it is not up to date
 """
 
 from __future__ import annotations

@@ -33,9 +33,10 @@ class Contacts:
                 self._heard[colonyname, executor.name] = now
 
     def latest(self, executor: Executor) -> Executor:
-        """The executor with a sign of life that is not written yet."""
+        """The executor with a sign of life that is not written yet; those from before it was added were another's."""
         ns = self._heard.get((executor.colonyname, executor.executorname))
-        if ns is None or (heard := from_ns(ns, self._clock.zone)) <= executor.lastheardfromtime:
+        known = max(executor.lastheardfromtime, executor.commissiontime)
+        if ns is None or (heard := from_ns(ns, self._clock.zone)) <= known:
             return executor
         return msgspec.structs.replace(executor, lastheardfromtime=heard)
 

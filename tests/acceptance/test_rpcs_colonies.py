@@ -32,18 +32,18 @@ def add(server: RunningServer, **colony: Any) -> Any:
 
 
 def listed(server: RunningServer, prefix: str) -> list[str]:
-    colonies = server.rpc.ok("getcoloniesmsg", server.server_key)
+    colonies = server.rpc.ok("getcoloniesmsg", server.server_key) or []
     return [colony["name"] for colony in colonies if colony["name"].startswith(prefix)]
 
 
-@pytest.mark.parametrize("colonyid", ["", "c" * 63, "c" * 65, "å" * 33])
+@pytest.mark.parametrize("colonyid", ["", "c" * 63, "c" * 65, "å" * 33], ids=["none", "63", "65", "66"])
 def test_the_key_of_an_owner_has_64_bytes(server: RunningServer, new_name: str, colonyid: str) -> None:
     answer = add(server, name=new_name, colonyid=colonyid)
     assert refusal(answer) == (400, "Failed to add colony, invalid colony Id length")
     assert listed(server, new_name) == []
 
 
-@pytest.mark.parametrize("colonyid", ["z" * 64, "å" * 32])
+@pytest.mark.parametrize("colonyid", ["z" * 64, "å" * 32], ids=["no hex", "two bytes each"])
 def test_what_the_64_bytes_are_is_not_looked_at(server: RunningServer, new_name: str, colonyid: str) -> None:
     assert add(server, name=new_name, colonyid=colonyid).payload == {"colonyid": colonyid, "name": new_name}
 
@@ -221,7 +221,7 @@ def test_a_new_owner_key_takes_effect_at_once(
     assert colony.rpc.ok("getcolonymsg", colony.user_key, **name)["colonyid"] == new.identity
 
 
-@pytest.mark.parametrize("colonyid", ["c" * 63, "c" * 65])
+@pytest.mark.parametrize("colonyid", ["c" * 63, "c" * 65], ids=["63", "65"])
 def test_a_new_owner_key_has_64_bytes(colony: Colony, colonyid: str) -> None:
     fields = {"colonyname": colony.name, "colonyid": colonyid}
     answer = colony.rpc.call("changecolonyidmsg", colony.colony_key, **fields)

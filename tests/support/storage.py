@@ -128,9 +128,7 @@ class Storage:
     ) -> Worker:
         """An executor of type ``cli``."""
         worker = Worker(colony, name, Identity(secrets.token_hex(32)))
-        executor = Executor(
-            colonyname=colony, executorname=name, executorid=worker.identity, executortype="cli"
-        )
+        executor = Executor(colonyname=colony, executorname=name, executorid=worker.identity, executortype="cli")
         async with self.unit() as store:
             assert await store.executors.add(executor, now=self.clock.now())
             await store.executors.set_state(colony, name, state)
@@ -262,7 +260,9 @@ class Storage:
             " union all select classid, state, change from count_changes where classid <> 0) c"
             " group by 1, 2 having sum(count) <> 0"
         )
-        recount = await self.rows("select classid, state, count(*) as count from processes where state < 2 group by 1, 2")
+        recount = await self.rows(
+            "select classid, state, count(*) as count from processes where state < 2 group by 1, 2"
+        )
         assert _by(by_class, "classid", "state") == _by(recount, "classid", "state")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from kolony.errors import Forbidden, KolonyError, NotFound
 from kolony.model.base import ColonyName
+from kolony_apiserver.membership import Caller
 from kolony_apiserver.services.context import Context
 
 Scope = Callable[[Context, Any], Awaitable[ColonyName]]
@@ -66,28 +67,23 @@ def colony_owner(scope: Scope | NameIn, *, unknown: Unknown = unknown_is_forbidd
 
 def approved_member(scope: Scope | NameIn, *, unknown: Unknown = unknown_is_forbidden) -> Rule:
     """A user or an approved executor of the colony."""
-    find = _scope(scope)
-
-    async def rule(context: Context, message: Any) -> ColonyName:
-        colony = await find(context, message)
-        if context.caller.is_approved_member(colony):
-            return colony
-        await _require_colony(context, colony, unknown)
-        raise _not_a_member(colony)
-
-    return rule
+    return _membership(scope, unknown, Caller.is_approved_member)
 
 
 def member(scope: Scope | NameIn, *, unknown: Unknown = unknown_is_forbidden) -> Rule:
     """A user of the colony, or an executor of it that is approved or still waits for approval."""
+    return _membership(scope, unknown, Caller.is_member)
+
+
+def _membership(scope: Scope | NameIn, unknown: Unknown, belongs: Callable[[Caller, str], bool]) -> Rule:
     find = _scope(scope)
 
     async def rule(context: Context, message: Any) -> ColonyName:
         colony = await find(context, message)
-        if context.caller.is_member(colony):
-            return colony
-        await _require_colony(context, colony, unknown)
-        raise _not_a_member(colony)
+        if not belongs(context.caller, colony):
+            await _require_colony(context, colony, unknown)
+            raise Forbidden(f"Access denied, not a member of Colony with name <{colony}>")
+        return colony
 
     return rule
 
@@ -105,7 +101,3 @@ def _scope(scope: Scope | NameIn) -> Scope:
 async def _require_colony(context: Context, colony: str, unknown: Unknown) -> None:
     if await context.store.colonies.get(colony) is None:
         raise unknown(colony)
-
-
-def _not_a_member(colony: str) -> Forbidden:
-    return Forbidden(f"Access denied, not a member of Colony with name <{colony}>")

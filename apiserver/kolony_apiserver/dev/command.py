@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kolony.errors import ConfigurationError
+
 
 def dev(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server on 127.0.0.1.")] = 50080,
@@ -14,6 +16,8 @@ def dev(
     executor: Annotated[bool, typer.Option(help="Run an example executor.")] = True,
 ) -> None:
     """Run a colony on this machine until Ctrl-C; started again it continues with its data."""
-    from kolony_apiserver.dev.colony import run
-
+    try:
+        from kolony_apiserver.dev.colony import run
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"`kolony dev` needs the package {error.name}: pip install 'kolony[dev]'") from error
     run(port=port, data=data, executor=executor)

@@ -194,9 +194,7 @@ async def test_servers_that_claim_at_once_hand_out_nothing_twice(storage: Storag
                 return
 
     async with storage.another() as second, storage.another() as third:
-        await together(
-            claim_all(storage, team[:4]), claim_all(second, team[4:8]), claim_all(third, team[8:])
-        )
+        await together(claim_all(storage, team[:4]), claim_all(second, team[4:8]), claim_all(third, team[8:]))
     assert sorted(taken) == sorted(waiting)
     assert await storage.value("select max(attempt) from processes") == 1
     await storage.require_true_counts()

@@ -54,7 +54,9 @@ class Chance:
         classid = self.random.choice(self.classes)
         limits = {"maxwaittime": self.random.choice([-1, 5]), "maxexectime": self.random.choice([-1, 2])}
         count = self.random.randrange(1, 6)
-        self.known += await self.storage.submit_many(classid, count, maxretries=self.random.choice([0, 1, -1]), **limits)
+        self.known += await self.storage.submit_many(
+            classid, count, maxretries=self.random.choice([0, 1, -1]), **limits
+        )
 
     async def claim(self) -> None:
         given, _ = await self.storage.claim((self.random.sample(self.team, 2), self.random.sample(self.classes, 2)))
@@ -145,7 +147,9 @@ async def test_random_sequences_of_servers_at_once(storage: Storage, team: list[
     await storage.require_true_counts()
 
 
-async def test_changes_that_are_appended_while_they_are_added_up_count_once(storage: Storage, classes: list[int]) -> None:
+async def test_changes_that_are_appended_while_they_are_added_up_count_once(
+    storage: Storage, classes: list[int]
+) -> None:
     done = asyncio.Event()
 
     async def append() -> None:

@@ -14,7 +14,9 @@ from kolony_apiserver.store.migrate import migrate
 
 def applied(dsn: str) -> list[tuple[str, ...]]:
     with psycopg.connect(dsn, row_factory=tuple_row) as connection:
-        return connection.execute("select migration_id, applied_at_utc::text from _yoyo_migration order by 1").fetchall()
+        return connection.execute(
+            "select migration_id, applied_at_utc::text from _yoyo_migration order by 1"
+        ).fetchall()
 
 
 def test_a_second_start_changes_nothing(database_dsn: str) -> None:

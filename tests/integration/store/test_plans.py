@@ -90,7 +90,9 @@ HOT: dict[str, dict[str, Any]] = {
     "probe_classes": {"classids": list(range(1, 101))},
     "load_classes": {"since": datetime(2000, 1, 1, tzinfo=UTC)},
     "note_contacts": {
-        "contacts": json.dumps([{"colonyname": "big", "executorname": f"e{n}", "heard": NOW.isoformat()} for n in (1, 2)])
+        "contacts": json.dumps(
+            [{"colonyname": "big", "executorname": f"e{n}", "heard": NOW.isoformat()} for n in (1, 2)]
+        )
     },
 }
 """What runs on connections of its own, with parameters."""

@@ -83,7 +83,9 @@ class Busy:
         except Conflict:
             return  # the colony is gone
         self.classes.append(classid)
-        processes = [self.storage.process(colony=self.colony, env={"A": "1"}) for _ in range(self.random.randrange(1, 4))]
+        processes = [
+            self.storage.process(colony=self.colony, env={"A": "1"}) for _ in range(self.random.randrange(1, 4))
+        ]
         key = f"{self.random.random()}" if self.random.random() < 0.3 else ""
         await self.storage.writes.submit(
             Submission(processes=processes, classids=[classid] * len(processes), idempotencykey=key)
@@ -172,9 +174,7 @@ async def test_removal_waits_for_a_close_and_a_claim_under_way(storage: Storage)
         await stranger.execute("select from processes where processid = %s for update", [held[1].processid])
         removal = asyncio.create_task(remove(storage, "colony"))
         await storage.blocked()
-        closes = asyncio.create_task(
-            storage.close(storage.ending(worker, held[2]), storage.ending(worker, held[0]))
-        )
+        closes = asyncio.create_task(storage.close(storage.ending(worker, held[2]), storage.ending(worker, held[0])))
         await storage.blocked(2)
         given, _ = await storage.claim(([worker], [classid]))
         assert given == {}
