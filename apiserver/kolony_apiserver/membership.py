@@ -8,7 +8,7 @@ revoked anywhere is refused here within a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -69,6 +69,8 @@ class Callers:
         self._reads = reads
         self._clock = clock
         self._entries: dict[Identity, Caller] = {}
+        self.when_changed: Callable[[Iterable[str]], None] = lambda identities: None
+        """Told of identities that are something else now, on whichever server that was decided."""
         self._version = -1
         self._forgotten = 0
         self._seen_at = float("-inf")
@@ -90,8 +92,10 @@ class Callers:
     def forget(self, identities: Iterable[str]) -> None:
         """Drop what is known of these identities."""
         self._forgotten += 1
+        identities = list(identities)
         for identity in identities:
             self._entries.pop(Identity(identity), None)
+        self.when_changed(identities)
 
     def forget_all(self) -> None:
         """Drop everything."""

@@ -85,6 +85,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
+        parts.callers.when_changed = parts.room.dismiss
         parts.metrics.longpolls.set_function(lambda: len(parts.room))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()

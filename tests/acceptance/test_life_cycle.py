@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from colonies import Colony
 
 
@@ -23,3 +25,16 @@ def test_a_process_is_submitted_run_and_read(colony: Colony) -> None:
     assert read["state"] == 2
     assert read["out"] == ["done", 2]
     assert read["initiatorname"] == "alice"
+
+
+def test_a_parked_executor_that_is_rejected_learns_of_it_at_once(colony: Colony) -> None:
+    executor = colony.add_executor("e1")
+    named = {"colonyname": colony.name, "executorname": "e1"}
+    with ThreadPoolExecutor() as threads:
+        parked = threads.submit(colony.rpc.call, "assignprocessmsg", executor, colonyname=colony.name, timeout=50)
+        while colony.rpc.ok("getexecutormsg", colony.user_key, **named)["lastheardfromtime"].startswith("0001"):
+            pass  # the server has not seen the call yet
+        colony.rpc.ok("rejectexecutormsg", colony.colony_key, **named)
+        assert parked.result(timeout=10).status == 404
+    again = colony.rpc.call("assignprocessmsg", executor, colonyname=colony.name, timeout=50)
+    assert again.status == 403

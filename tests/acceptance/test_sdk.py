@@ -17,6 +17,7 @@ from proxy import Fate, Proxy
 from kolony import AsyncClient, Client, FunctionSpec, PrivateKey, ProcessState
 from kolony.errors import (
     BadRequest,
+    ConfigurationError,
     ConnectionLost,
     Forbidden,
     KolonyError,
@@ -481,6 +482,12 @@ async def test_settings_come_from_the_environment(colony: TrialColony, monkeypat
     monkeypatch.setenv("COLONIES_PRVKEY", colony.user_key.hex)
     async with AsyncClient.from_env() as client:
         assert (await client.colonies.get()).name == colony.name
+
+
+async def test_a_server_without_tls_is_not_tried_again_and_again(colony: TrialColony) -> None:
+    async with AsyncClient(**options(colony, tls=True)) as client:
+        with pytest.raises(ConfigurationError, match="COLONIES_TLS=false"):
+            await client.colonies.get()
 
 
 async def test_a_server_that_starts_late_is_awaited(new_server: Any) -> None:

@@ -6,15 +6,22 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from colonies import Answer, RunningServer, envelope
+from colonies import Answer, envelope
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from kolony.crypto import PrivateKey
 
 PATIENCE = 10.0
+
+
+class Listening(Protocol):
+    """A server, of whatever kind."""
+
+    host: str
+    port: int
 
 
 class Socket:
@@ -64,7 +71,7 @@ class Socket:
 
 
 @contextmanager
-def open_socket(server: RunningServer) -> Iterator[Socket]:
+def open_socket(server: Listening) -> Iterator[Socket]:
     """Connect to the subscriptions of a server."""
     url = f"ws://{server.host}:{server.port}/pubsub"
     with connect(url, compression=None, proxy=None, open_timeout=PATIENCE, close_timeout=1) as connection:

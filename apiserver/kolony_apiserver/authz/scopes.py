@@ -82,8 +82,11 @@ async def of_target(context: Context, message: attributes.AddAttribute) -> Colon
 async def of_log(context: Context, message: logs.GetLogs) -> ColonyName:
     """The colony whose log a message asks for."""
     if not message.executorname:
-        absent = NotFound(f"{message.failure}, process does not exist", status=500)
-        return await process_colony(context, message.processid, absent)
+        # Not from memory: the log of a process that was removed is there, but not to be read by its process.
+        colony = await context.store.processes.colony_of(message.processid)
+        if colony is None:
+            raise NotFound(f"{message.failure}, process does not exist", status=500)
+        return colony
     if await context.store.executors.get(message.colonyname, message.executorname) is None:
         raise NotFound(f"{message.failure}, executor does not exist", status=500)
     return ColonyName(message.colonyname)

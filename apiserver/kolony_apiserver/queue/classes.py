@@ -20,6 +20,12 @@ Bounds = tuple[int | None, int | None]
 ShelfKey = tuple[str, str, str | None, str]
 """Colony, executor type, executor name or `None` for anyone, location or empty for anywhere."""
 
+MAX_VIEWS = 32
+"""Most views of a shelf; of executors that offer another amount with each call, the older views are dropped."""
+
+_SLACK = 64
+"""Outdated entries that a heap may have whatever its size."""
+
 
 class RequirementClass:
     """One class: its demands, and what waits in it.
@@ -73,8 +79,12 @@ class View:
 
     def moved(self, each: RequirementClass) -> None:
         """Note the new head of a class."""
-        if each.head is not None and each.classid in self.classes:
-            heapq.heappush(self._heap, (each.head, each.classid))
+        if each.head is None or each.classid not in self.classes:
+            return
+        heapq.heappush(self._heap, (each.head, each.classid))
+        if len(self._heap) > 2 * len(self.classes) + _SLACK:
+            self._heap = [(one.head, one.classid) for one in self.classes.values() if one.head is not None]
+            heapq.heapify(self._heap)
 
     def best(self, count: int) -> list[RequirementClass]:
         """The classes with the smallest heads."""
@@ -100,12 +110,15 @@ class Shelf:
         self.views: dict[Bounds, View] = {}
 
     def view(self, bounds: Bounds) -> View:
-        """The view for these bounds, made on first use."""
-        view = self.views.get(bounds)
+        """The view for these bounds, made when it is not there; the one that was not asked for longest may go."""
+        view = self.views.pop(bounds, None)
         if view is None:
-            view = self.views[bounds] = View(bounds)
+            view = View(bounds)
             for each in self.classes.values():
                 view.add(each)
+            if len(self.views) == MAX_VIEWS:
+                del self.views[next(iter(self.views))]
+        self.views[bounds] = view
         return view
 
 
@@ -150,7 +163,9 @@ class ClassIndex:
         each = self._by_id.pop(classid, None)
         if each is None:
             return
-        del self._ids[each.colonyname, each.requirements]
+        # Made anew under another id, by a server that had removed it, the class is known twice for a while.
+        if self._ids.get((each.colonyname, each.requirements)) == classid:
+            del self._ids[each.colonyname, each.requirements]
         for shelf in each.shelves:
             del shelf.classes[classid]
             for view in shelf.views.values():

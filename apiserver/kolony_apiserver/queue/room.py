@@ -9,7 +9,7 @@ calls and arrivals gather for the next. Life of a call:
 
 A call that times out or whose client goes away leaves at once when parked. While claiming it waits for the outcome:
 a process that comes then is still the answer to a call that timed out, and goes back to the queue when the client
-is gone. Clients are watched only from a second on, so that calls that are served at once pay nothing for it.
+is gone. Clients are watched only after a moment, so that calls that are served at once pay nothing for it.
 
 Only what is new costs work: a class in which something arrived is offered to as many parked calls as can be served,
 found by the shelves they look at, and a call that is new looks at what waits. However many calls are parked that
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 MAX_SEATS = 256
 """Most calls served by one claim."""
 
-_WATCHED_FROM = 1.0
+_WATCHED_FROM = 0.05
 _LOWEST = -(2**63)
 _PROBED_AT_ONCE = 5_000
 _NEW_CLASSES = timedelta(seconds=10)
@@ -66,27 +66,35 @@ class Call:
             self.future.set_result(process)
 
 
+def _bench_keys(call: Call) -> list[ShelfKey | str]:
+    return [call.executorid, *shelves_for(call.offer)]
+
+
 class Benches:
-    """The calls in the room, found by the shelves they look at; on each bench in order of arrival."""
+    """The calls in the room, found by the shelves they look at, and by the executor; each in order of arrival."""
 
     def __init__(self) -> None:
-        self._benches: dict[ShelfKey, dict[int, Call]] = {}
+        self._benches: dict[ShelfKey | str, dict[int, Call]] = {}
         self.calls: dict[int, Call] = {}
 
     def add(self, call: Call) -> None:
         """Take in a call."""
         self.calls[id(call)] = call
-        for key in shelves_for(call.offer):
+        for key in _bench_keys(call):
             self._benches.setdefault(key, {})[id(call)] = call
 
     def remove(self, call: Call) -> None:
         """Let a call go."""
         del self.calls[id(call)]
-        for key in shelves_for(call.offer):
+        for key in _bench_keys(call):
             bench = self._benches[key]
             del bench[id(call)]
             if not bench:
                 del self._benches[key]
+
+    def of(self, executorid: str) -> list[Call]:
+        """The calls of an executor."""
+        return list(self._benches.get(executorid, {}).values())
 
     def takers(self, each: RequirementClass) -> Iterator[Call]:
         """The calls that can take what waits in a class."""
@@ -247,6 +255,12 @@ class WaitingRoom:
         self._paused.discard(colonyname)
         self._news.update(dict.fromkeys(self._index.waiting_in(colonyname)))
         self._stirred.set()
+
+    def dismiss(self, identities: Iterable[str]) -> None:
+        """End the calls of executors that are something else now; asking again tells them what."""
+        for executorid in identities:
+            for call in self._benches.of(executorid):
+                self._expire(call)
 
     def shut(self) -> None:
         """Answer parked calls as at their timeout, and let nobody park any more."""

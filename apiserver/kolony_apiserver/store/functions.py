@@ -28,7 +28,7 @@ class Functions(Repository):
         """Store a function at its executor's location; `None` when the executor is gone."""
         columns = msgspec.structs.asdict(function) | {
             "description": function.description or "",
-            "args": msgspec.json.encode(function.args or []).decode(),
+            "args": msgspec.json.encode([_plain(arg) for arg in function.args or []]).decode(),
         }
         return await self.session.one("add_function", _function, **columns)
 
@@ -43,6 +43,12 @@ class Functions(Repository):
     async def remove(self, colony: str, functionid: str) -> None:
         """Delete a function."""
         await self.session.run("remove_function", colony=colony, functionid=functionid)
+
+
+def _plain(arg: FunctionArg) -> FunctionArg:
+    return msgspec.structs.replace(
+        arg, description=sparse(arg.description), required=sparse(arg.required), enum=sparse(arg.enum)
+    )
 
 
 def _function(row: Row) -> Function:

@@ -54,31 +54,27 @@ class RpcEndpoint:
         announced = _content_length(scope)
         if announced > self._large:
             raise self._too_large()
-        message: Message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            if len(body) > self._limit(body):
-                raise self._too_large()
-            return body
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
-            if max(size, announced) > self._limit(b"".join(chunks[:8]) if len(chunks[0]) < _PEEK else chunks[0]):
-                raise self._too_large()
-            message = await receive()
+        chunks: list[bytes] = []
+        beginning, size, limit, more = b"", 0, self._small, True
+        while more:
+            message: Message = await receive()
             if message["type"] == "http.disconnect":
                 return None
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-        if size > self._limit(b"".join(chunks[:8])):
-            raise self._too_large()
-        return b"".join(chunks)
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            chunks.append(chunk)
+            size += len(chunk)
+            if len(beginning) < _PEEK:
+                beginning = (beginning + chunk)[:_PEEK]
+            if max(size, announced) > limit:
+                limit = self._limit(beginning)
+            if size > limit or (announced > limit and len(beginning) == _PEEK):
+                raise self._too_large()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _limit(self, beginning: bytes) -> int:
         """How long a body may be that begins like this: large messages name their type before their payload."""
-        peek = beginning[:_PEEK]
-        return self._large if any(name in peek for name in self._large_types) else self._small
+        return self._large if any(name in beginning for name in self._large_types) else self._small
 
     def _too_large(self) -> TooLarge:
         return TooLarge(

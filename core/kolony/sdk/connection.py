@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TypeVar
@@ -53,9 +54,10 @@ class Connection:
             _private_key(settings.colony_key) or member,
             _private_key(settings.server_key) or member,
         )
+        self.tls = settings.tls_context()
         self._http = http or httpx.AsyncClient(
             # without TLS there is nothing to verify, and a default context takes a tenth of a second to load
-            verify=settings.tls_context() or False,
+            verify=self.tls or False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=_IDLE_CONNECTIONS),
         )
 
@@ -130,6 +132,10 @@ class Connection:
                 timeout=limits,
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            if reason := _tls_failure(error):
+                raise ConfigurationError(
+                    f"no TLS with {self.address} ({reason}): set COLONIES_TLS=false if the server has none"
+                ) from error
             raise NeverSent(f"no Colonies server answers at {self.address}") from error
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"{self.address} is not an address: {error}") from error
@@ -144,6 +150,15 @@ class Connection:
     def _timeout(self, message: Message[R]) -> httpx.Timeout:
         patience = max(message.timeout, 0) if isinstance(message, AssignProcess) else 0
         return httpx.Timeout(self.settings.timeout, connect=_CONNECT_TIMEOUT, read=self.settings.timeout + patience)
+
+
+def _tls_failure(error: BaseException | None) -> ssl.SSLError | None:
+    """The failure of TLS that an error comes from; trying again does not help against it."""
+    while error:
+        if isinstance(error, ssl.SSLError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _private_key(key: Key | None) -> PrivateKey | None:

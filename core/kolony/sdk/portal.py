@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, TypeVar
@@ -16,13 +17,14 @@ _CANCEL_SECONDS = 1.0
 class Portal:
     """Runs coroutines on a background loop; any number of threads may use it at once.
 
-    The thread is a daemon, so that a client that nobody closed does not keep the program alive.
+    A portal that nobody closed does not keep the program alive: its thread is a daemon, and it is closed at exit.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kolony-client", daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine and return its result; when the caller is interrupted, it is cancelled first."""
@@ -53,6 +55,7 @@ class Portal:
         """Cancel what runs and stop the loop; closing again does nothing."""
         if self._loop.is_closed():
             return
+        atexit.unregister(self.close)
         self.run(_finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -39,7 +39,7 @@ async def subscribe(
     try:
         socket = await connect(
             connection.pubsub,
-            ssl=connection.settings.tls_context(),
+            ssl=connection.tls,
             compression=None,
             max_size=None,
             open_timeout=_OPEN_TIMEOUT,

@@ -15,7 +15,7 @@ class NeverSent(ConnectionLost):
 class Retry:
     """How often and for how long a call is tried."""
 
-    attempts: int = 10
+    attempts: int = 30
     """Most times that a call is sent."""
 
     deadline: float = 30.0

@@ -142,7 +142,7 @@ COUNTS: dict[str, dict[str, Any]] = {"count_processes": {}, "server_statistics":
 GENERIC = "set plan_cache_mode = force_generic_plan"
 CUSTOM = "set plan_cache_mode = force_custom_plan"
 
-MOST_PAGES = 1_000
+MOST_PAGES = 2_000
 """For fifty rows that change, or more that are read; `processes` alone is 4,000 pages, each of its indexes hundreds."""
 
 BIG = {"processes", "attributes", "logs", "submissions", "nonces"}

@@ -6,9 +6,12 @@ import asyncio
 import gc
 import inspect
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -117,13 +120,31 @@ def test_closing_ends_what_runs(portal: Portal) -> None:
             call.result(10)
 
 
+def test_a_program_ends_although_nobody_closed_its_client() -> None:
+    program = """
+import asyncio
+from kolony.sdk.portal import Portal
+
+async def count():
+    yield 1
+    await asyncio.sleep(60)
+
+portal = Portal()
+numbers = portal.iterate(count())
+print(next(numbers))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 def test_an_interrupt_ends_the_call(portal: Portal) -> None:
     ended = threading.Event()
 
     async def sleep() -> None:
         try:
-            # like Ctrl-C while the caller waits
-            threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+            # like Ctrl-C, once the caller waits
+            interrupt = partial(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+            threading.Timer(0.1, interrupt).start()
             await asyncio.sleep(60)
         finally:
             ended.set()
