@@ -17,6 +17,7 @@ from colonies import Answer, Colony, RunningServer, create_colony, envelope
 
 from kolony.crypto import PrivateKey
 from kolony_apiserver.clock import to_ns
+from kolony_apiserver.store.nonces import digest
 
 StartServer = Callable[..., RunningServer]
 
@@ -282,7 +283,8 @@ def test_a_message_from_a_stranger_uses_up_no_nonce(colony: Colony) -> None:
     refusal = colony.rpc.call("getcolonymsg", stranger, colonyname=colony.name, fresh=proof)
     assert "not a member" in refusal.message
     with psycopg.connect(colony.server.dsn) as connection:
-        used = connection.execute("select nonce from nonces where nonce like %s", [f"{stranger.identity}%"])
+        kept = digest(stranger.identity, proof["nonce"])
+        used = connection.execute("select nonce from nonces where nonce = %s", [kept])
         assert used.fetchall() == []
 
 

@@ -41,5 +41,5 @@ async def _check(context: Context, fresh: Freshness | None) -> None:
         )
     if not 0 < len(fresh.nonce) <= MAX_NONCE:
         raise Stale(f"a nonce has 1 to {MAX_NONCE} characters", reason="unproven")
-    if not await parts.nonces.use(f"{context.caller.identity}:{fresh.nonce}", parts.clock.now()):
+    if not await parts.nonces.use(context.caller.identity, fresh.nonce, parts.clock.now()):
         raise Stale("the message was sent before: sign it anew with another nonce", reason="replayed")

@@ -69,11 +69,16 @@ delete from logs where logid = any (array(
     select logid from logs where colonyname = %(colony)s and timestamp < %(before)s order by timestamp limit %(limit)s
 ));
 
--- use_nonces: remember nonces; those that were seen before are missing from the answer.
-insert into nonces (nonce, seen)
-select n.nonce, %(now)s from json_to_recordset(%(nonces)s::json) as n (nonce text)
-on conflict do nothing
-returning nonce;
+-- use_nonces: remember nonces; answers those that were seen before.
+with used as (
+    select distinct nonce from string_to_table(%(nonces)s, ',') as n (nonce)
+), new as (
+    insert into nonces (nonce, seen)
+    select nonce, %(now)s from used
+    on conflict do nothing
+    returning nonce
+)
+select nonce from used where nonce not in (select nonce from new);
 
 -- remove_old_nonces: forget nonces that are too old to be accepted again.
 delete from nonces where nonce = any (array(
