@@ -5,6 +5,8 @@ Any signed call counts. The times gather in memory and are written together ever
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from kolony.errors import KolonyError
@@ -31,6 +33,10 @@ class Contacts:
             now = self._clock.now_ns()
             for colonyname, executor in caller.executors.items():
                 self._heard[colonyname, executor.name] = now
+
+    def still_here(self, executors: Iterable[tuple[str, str]]) -> None:
+        """Note that executors, given by colony and name, are connected: they wait for an answer."""
+        self._heard.update(dict.fromkeys(executors, self._clock.now_ns()))
 
     def latest(self, executor: Executor) -> Executor:
         """The executor with a sign of life that is not written yet; those from before it was added were another's."""

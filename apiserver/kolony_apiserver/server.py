@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
 from kolony_apiserver.scans import counts, deadlines, executors, retention
 from kolony_apiserver.scans.loop import Loop
+from kolony_apiserver.services import assignments as assigning
 from kolony_apiserver.services.context import Homes, Parts
 from kolony_apiserver.settings import Settings, from_environment
 from kolony_apiserver.store.assignments import AssignmentWrites
@@ -85,7 +86,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
-        parts.callers.when_changed = parts.room.dismiss
+        parts.callers.when_changed = _reviewing(parts)
         parts.metrics.longpolls.set_function(lambda: len(parts.room))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
@@ -96,6 +97,25 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             loop.start()
             stack.push_async_callback(loop.stop)
         yield parts
+
+
+def _reviewing(parts: Parts) -> Callable[[Iterable[str]], None]:
+    """What is done about the parked calls of those who changed."""
+    reviews: set[asyncio.Task[None]] = set()
+
+    async def review(identities: Iterable[str]) -> None:
+        try:
+            await assigning.review(parts, identities)
+        except KolonyError as error:
+            # They stay parked; no claim gives anything to an executor that is not approved.
+            log.warning("review of parked calls: %s", error.message)
+
+    def changed(identities: Iterable[str]) -> None:
+        task = asyncio.create_task(review(list(identities)))
+        reviews.add(task)
+        task.add_done_callback(reviews.discard)
+
+    return changed
 
 
 def _loops(parts: Parts) -> list[Loop]:

@@ -28,6 +28,7 @@ from psycopg.conninfo import conninfo_to_dict
 from kolony.crypto import PrivateKey
 from kolony_apiserver import server as kolony_server
 from kolony_apiserver.dev.postgres import EmbeddedPostgres
+from kolony_apiserver.membership import TRUST
 
 StartServer = Callable[..., RunningServer]
 
@@ -413,10 +414,12 @@ def test_calls_are_refused_while_the_database_is_away_and_served_once_it_is_back
     executor, waiter = colony.add_executor("e1"), colony.add_executor("e2", "other")
     process = colony.submit()
     parked = threads.submit(assign, colony, waiter)
-    # Everyone was served just now, so that whatever is remembered of them is fresh.
     assert colony.rpc.call("getprocessmsg", executor, processid=process["processid"]).status == 200
 
     own_postgres.stop()
+    # However well everyone is remembered: nobody is trusted once nothing was heard for so long.
+    stopped = time.monotonic()
+    eventually(lambda: time.monotonic() - stopped > TRUST)
     processid = {"processid": process["processid"]}
     calls = [
         threads.submit(colony.rpc.call, msgtype, key, **fields)

@@ -96,6 +96,15 @@ def test_a_removed_user_is_out_and_its_name_is_free(colony: Colony) -> None:
     assert is_member(colony, colony.user_key)
 
 
+def test_an_owner_may_be_a_user_too(colony: Colony) -> None:
+    assert not is_member(colony, colony.colony_key)
+    add(colony, "owner", colony.colony_key)
+    assert is_member(colony, colony.colony_key)
+    colony.rpc.ok("removeusermsg", colony.colony_key, colonyname=colony.name, name="owner")
+    assert not is_member(colony, colony.colony_key)
+    colony.rpc.ok("pauseassignmentsmsg", colony.colony_key, colonyname=colony.name)
+
+
 # New keys
 
 

@@ -114,9 +114,11 @@ class Storage:
             "select count(*) from pg_stat_activity"
             " where datname = current_database() and wait_event_type = 'Lock' and application_name = 'kolony'"
         )
-        async with asyncio.timeout(10):
-            while await self.value(query) < count:
-                await asyncio.sleep(0.005)
+
+        async def enough() -> bool:
+            return int(await self.value(query)) >= count
+
+        await until(enough)
 
     async def add_colony(self, name: str = "colony") -> str:
         async with self.unit() as store:

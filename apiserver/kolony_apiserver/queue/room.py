@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -27,7 +28,7 @@ from itertools import islice
 from msgspec import Raw
 
 from kolony.crypto import Identity
-from kolony.errors import KolonyError
+from kolony.errors import KolonyError, ServerError
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
@@ -141,9 +142,12 @@ class WaitingRoom:
         self._writes = writes
         self._clock = clock
         self._benches = Benches()
-        self._new: dict[int, Call] = {}
+        self._new: OrderedDict[int, Call] = OrderedDict()
         self._single: dict[int, Call] = {}
-        self._news: dict[int, None] = {}
+        self._news: OrderedDict[int, None] = OrderedDict()
+        self._asked: dict[Offer, None] = {}
+        self._orphans: list[Process[Raw]] = []
+        self._learned = clock.now()
         self._index = ClassIndex()
         self._paused: set[str] = set()
         self._stirred = asyncio.Event()
@@ -156,7 +160,8 @@ class WaitingRoom:
 
     async def load(self) -> None:
         """Learn all classes and what waits in them."""
-        self._learn(await self._writes.classes(added_within=None, now=self._clock.now()))
+        self._learned = self._clock.now()
+        self._learn(await self._writes.classes(added_within=None, now=self._learned))
 
     async def take(
         self,
@@ -174,6 +179,7 @@ class WaitingRoom:
         call = Call(offer, executorid, once=timeout <= 0 or not self._open)
         self._benches.add(call)
         self._new[id(call)] = call
+        self._asked[offer] = None
         if call.once:
             self._single[id(call)] = call
         self._stirred.set()
@@ -242,8 +248,8 @@ class WaitingRoom:
     def arrived(self, classid: int, prioritytime: int) -> None:
         """A process waits in a class: wake those who can take it."""
         self._index.arrived(classid, prioritytime)
-        self._news[classid] = None
         if self._benches.calls:
+            self._news[classid] = None
             self._stirred.set()
 
     def pause(self, colonyname: str) -> None:
@@ -255,6 +261,14 @@ class WaitingRoom:
         self._paused.discard(colonyname)
         self._news.update(dict.fromkeys(self._index.waiting_in(colonyname)))
         self._stirred.set()
+
+    def present(self) -> set[tuple[str, str]]:
+        """The executors that have calls in the room, by colony and name."""
+        return {(call.offer.colonyname, call.offer.executorname) for call in self._benches.calls.values()}
+
+    def offers_of(self, executorid: str) -> list[Offer]:
+        """What an executor offers in the calls that it has in the room."""
+        return [call.offer for call in self._benches.of(executorid)]
 
     def dismiss(self, identities: Iterable[str]) -> None:
         """End the calls of executors that are something else now; asking again tells them what."""
@@ -273,22 +287,30 @@ class WaitingRoom:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
+            # Whatever fails, the parked calls stay; the next tick tries again.
             try:
+                await self._put_back()
                 while self._new or (self._news and self._benches.calls):
                     await self._claim_once()
             except KolonyError as error:
-                # The parked calls stay; the next tick tries again.
                 log.warning("claim failed: %s", error.message)
                 self._end_single_attempts(error)
+            except Exception:
+                log.exception("claim failed")
+                self._end_single_attempts(ServerError("the server failed; its log says why"))
             else:
                 self._end_single_attempts(None)
 
     async def tick(self) -> None:
         """Correct the hints from the database: new classes, heads, pauses. To be called every second."""
         now = self._clock.now()
-        self._learn(await self._writes.classes(added_within=_NEW_CLASSES, now=now))
+        self._learn(await self._writes.classes(added_within=now - self._learned + _NEW_CLASSES, now=now))
+        self._learned = now
         await self._learn_pauses()
-        views = {view for call in self._benches.calls.values() for view in self._index.views(call.offer)}
+        # Also what was asked for by calls that were served at once: while nobody waits, hints go astray as well.
+        asked, self._asked = self._asked, {}
+        offers = asked | dict.fromkeys(call.offer for call in self._benches.calls.values())
+        views = {view: None for offer in offers for view in self._index.views(offer)}
         reachable = list(members(views, start=self._probed, count=_PROBED_AT_ONCE))
         self._probed = self._probed + _PROBED_AT_ONCE if len(reachable) == _PROBED_AT_ONCE else 0
         for each in reachable:
@@ -327,32 +349,30 @@ class WaitingRoom:
             for call in plan.calls:
                 call.claiming = False
         # No await before all are answered: a call that ends in between would lose its process.
-        orphans = []
         for number, call in enumerate(plan.calls):
             if (process := claimed.processes.get(number)) is not None:
                 if call.gone:
-                    orphans.append(process)
+                    self._orphans.append(process)
                 call.answer(process)
         if self._note_heads(claimed.heads) or claimed.processes:
             # Where something moved, whoever got nothing may find something elsewhere, and others what is left.
             self._new.update((id(call), call) for call in plan.calls if not call.future.done())
             self._news.update(dict.fromkeys(classid for classid, head in claimed.heads.items() if head is not None))
-        for process in orphans:
-            await self._put_back(process)
+        await self._put_back()
 
     def _chosen(self) -> list[Call]:
         """The calls to claim for now: as many as the news can serve, and those that are new."""
         chosen: dict[int, Call] = {}
         while self._news and len(chosen) < MAX_SEATS:
-            each = self._index.get(next(iter(self._news)))
+            classid, _ = self._news.popitem(last=False)
+            each = self._index.get(classid)
             if each is not None and each.head is not None and each.colonyname not in self._paused:
-                wanted = MAX_SEATS - len(chosen) if each.waiting is None else each.waiting
+                free = MAX_SEATS - len(chosen)
+                wanted = free if each.waiting is None else min(each.waiting, free)
                 takers = (call for call in self._benches.takers(each) if id(call) not in chosen)
                 chosen.update((id(call), call) for call in islice(takers, wanted))
-            del self._news[next(iter(self._news))]
         while self._new and len(chosen) < MAX_SEATS:
-            key = next(iter(self._new))
-            call = self._new.pop(key)
+            key, call = self._new.popitem(last=False)
             if call.offer.colonyname not in self._paused:
                 chosen[key] = call
             elif call.once:
@@ -378,14 +398,21 @@ class WaitingRoom:
 
     def _end_single_attempts(self, error: KolonyError | None) -> None:
         for call in list(self._single.values()):
-            if not call.tried or call.future.done():
+            if call.future.done():
                 continue
-            if error is None:
-                call.answer(None)
-            else:
+            if error is not None:
                 call.future.set_exception(error)
+            elif call.tried:
+                call.answer(None)
 
-    async def _put_back(self, process: Process[Raw]) -> None:
-        released = await self._writes.release(process)
-        if released is not None:
-            self.arrived(*released)
+    async def _put_back(self) -> None:
+        """Queue again what was claimed for clients that went away; what cannot be now waits for the next stir."""
+        while self._orphans:
+            try:
+                released = await self._writes.release(self._orphans[-1])
+            except KolonyError as error:
+                log.warning("a process stays with an executor that does not know of it: %s", error.message)
+                return
+            self._orphans.pop()
+            if released is not None:
+                self.arrived(*released)

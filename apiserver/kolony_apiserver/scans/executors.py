@@ -12,7 +12,9 @@ _AT_ONCE = 100
 
 
 async def tick(parts: Parts, server: Caller) -> None:
-    """Remove every executor that was heard from once, but not within the last while."""
+    """Remove every executor that was heard from once, but not within the last while; one that waits is not silent."""
+    parts.contacts.still_here(parts.room.present())
+    await parts.contacts.tick()
     before = parts.clock.now() - timedelta(seconds=parts.settings.stale_after)
     while True:
         async with UnitOfWork(parts, server) as context:

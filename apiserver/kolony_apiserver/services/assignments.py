@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Raw
 
+from kolony.crypto import Identity
 from kolony.errors import AssignTimeout, BadRequest, NotFound, ServerError, Unavailable
+from kolony.model.executors import ExecutorState
 from kolony.model.processes import Process
 from kolony.wire import assignments as wire
-from kolony_apiserver.queue.requirements import offer_of
-from kolony_apiserver.services.context import Context
+from kolony_apiserver.membership import Caller
+from kolony_apiserver.queue.requirements import Offer, offer_of
+from kolony_apiserver.services.context import Context, Parts
 
 _PAUSED = "colony assignments are paused"
 LONGEST_WAIT = 10 * 365 * 86_400
@@ -48,6 +53,25 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
     if message.timeout < 0:
         raise Unavailable(f"No processes available: {_PAUSED}")
     raise AssignTimeout(f"Assignment timeout: {_PAUSED}")
+
+
+async def review(parts: Parts, identities: Iterable[str]) -> None:
+    """End the parked calls of executors that may not work any more, or are another executor now; the rest wait on."""
+    for identity in identities:
+        if offers := parts.room.offers_of(identity):
+            caller = await parts.callers.recall(Identity(identity))
+            if not all(_stands(caller, offer) for offer in offers):
+                parts.room.dismiss([identity])
+
+
+def _stands(caller: Caller, offer: Offer) -> bool:
+    executor = caller.executor_in(offer.colonyname)
+    return (
+        executor is not None
+        and executor.state == ExecutorState.APPROVED
+        and (executor.name, executor.type) == (offer.executorname, offer.executortype)
+        and executor.location.lower() == offer.location
+    )
 
 
 async def pause(context: Context, message: wire.PauseAssignments) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from rooms import PATIENCE, Room, open_room
-from storage import Storage, Worker, together
+from storage import Storage, Worker, together, until
 
 from kolony.errors import KolonyError, Unavailable
 from kolony.model.executors import ExecutorState
@@ -243,7 +243,7 @@ class TestEnding:
         call.cancel()
         await asyncio.wait([call])
         room.writes.after.set()
-        await room.settled()
+        await until(lambda: not failures)
         assert await storage.states() == {process.processid: 1}
         await room.room.tick()
         assert await room.take(second) == process.processid
@@ -409,6 +409,7 @@ class TestFailures:
         call = await room.park(worker)
         room.writes.failures.append(Unavailable("the database is away; try again"))
         process = await room.submit(classid)
+        await until(lambda: not room.writes.failures)
         await room.settled()
         assert not call.done()
         await room.room.tick()

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from storage import Storage, Worker, together
+from storage import Storage, Worker, together, until
 
 from kolony.errors import Conflict
 from kolony.model.colonies import Colony
@@ -125,11 +125,15 @@ async def test_a_colony_removed_while_it_is_busy_leaves_nothing(storage: Storage
         gone = asyncio.Event()
 
         async def leave(colony: str = colony, gone: asyncio.Event = gone) -> None:
-            query = "select count(*) filter (where state = 2) from processes where colonyname = %(colony)s"
-            while await storage.value(query, colony=colony) < 5:
-                await asyncio.sleep(0)
-            await remove(storage, colony)
-            gone.set()
+            async def busy() -> bool:
+                query = "select count(*) filter (where state = 2) from processes where colonyname = %(colony)s"
+                return int(await storage.value(query, colony=colony)) >= 5
+
+            try:
+                await until(busy)
+                await remove(storage, colony)
+            finally:
+                gone.set()
 
         async with storage.another() as second, storage.another() as third:
             await together(

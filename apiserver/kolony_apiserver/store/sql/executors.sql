@@ -69,12 +69,14 @@ update executors set capabilities = %(capabilities)s where colonyname = %(colony
 -- change_executor_id: a new key for an executor; processes keep the identity they were given to.
 update executors set executorid = %(new)s where colonyname = %(colony)s and executorid = %(old)s and state <> 3;
 
--- note_contacts: when executors were last heard from; those that somebody changes right now are passed over.
+-- note_contacts: when executors were last heard from; those that somebody changes right now are passed over. What was
+-- heard before an executor was added was another's, which had its name.
 with heard as materialized (
     select e.colonyname, e.executorname, c.heard
     from json_to_recordset(%(contacts)s::json) as c (colonyname text, executorname text, heard timestamptz)
     join executors e on e.colonyname = c.colonyname and e.executorname = c.executorname
     where e.state <> 3 and (e.lastheardfromtime is null or e.lastheardfromtime < c.heard)
+      and e.commissiontime <= c.heard
     for no key update of e skip locked
 )
 update executors e
