@@ -1,4 +1,4 @@
-"""Rooms of several servers on one database: each hears only of what it stored itself, and learns the rest in a second."""
+"""Rooms of several servers on one database: each hears of what it stored itself, and of the rest within a second."""
 
 from __future__ import annotations
 

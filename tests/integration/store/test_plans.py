@@ -104,7 +104,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "find_waiting_processes": COLONY | FILTERS,
     "find_running_processes": COLONY | FILTERS,
     "find_ended_processes": COLONY | FILTERS | {"state": 2},
-    "find_process_history": COLONY | {"state": 0, "since": SOON + timedelta(hours=3, minutes=14, seconds=50), "executorid": ""},
+    "find_process_history": COLONY
+    | {"state": 0, "since": SOON + timedelta(hours=3, minutes=14, seconds=50), "executorid": ""},
     "find_submission": COLONY | {"initiatorid": "initiator", "key": "key7"},
     "set_process_output": COLONY | {"processid": "p120001", "executorid": "id1", "output": "[]"},
     "cancel_process": COLONY | {"processid": "p7", "now": NOW},
