@@ -2,12 +2,13 @@
 
 Every change of a member is recorded in the database with the change itself. This server reads those records several
 times a second and forgets who changed. An entry counts only while such a reading is less than `TRUST` seconds old:
-silence is not trust, so when the database cannot be asked every call is checked against it anew, and a key that was
-revoked anywhere is refused here within a second.
+silence is not trust, so a call that comes later waits for another reading, and fails when the database cannot be asked.
+A key that was revoked anywhere is refused here within a second.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -74,16 +75,19 @@ class Callers:
         self._version = -1
         self._forgotten = 0
         self._seen_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
 
     async def recall(self, identity: Identity) -> Caller:
         """Who this identity is; an unknown one is nobody."""
-        trusted = self._clock.monotonic() - self._seen_at < TRUST
-        if trusted and (known := self._entries.get(identity)) is not None:
+        if self._clock.monotonic() - self._seen_at >= TRUST:
+            # One look at the changes serves all who call now; a look-up for each would bury a busy database.
+            await self.tick()
+        if (known := self._entries.get(identity)) is not None:
             return known
         forgotten = self._forgotten
         caller = _caller(identity, await self._reads.authorities(identity))
         # A change that was seen while the look-up ran may be newer than what it found.
-        if trusted and forgotten == self._forgotten and (caller.executors or caller.users or caller.owns):
+        if forgotten == self._forgotten and (caller.executors or caller.users or caller.owns):
             if len(self._entries) >= MAX_ENTRIES:
                 del self._entries[next(iter(self._entries))]
             self._entries[identity] = caller
@@ -103,7 +107,19 @@ class Callers:
         self._entries.clear()
 
     async def tick(self) -> None:
-        """Read who changed. To be called every `POLL_INTERVAL` seconds."""
+        """Read who changed. To be called every `POLL_INTERVAL` seconds; calls that come together share one reading."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._read_once)
+        await asyncio.shield(self._reading)
+
+    def _read_once(self, reading: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            # Whoever waits for the reading gets its error; without a waiter nobody would have asked.
+            reading.exception()
+
+    async def _read(self) -> None:
         asked_at = self._clock.monotonic()
         changes = await self._reads.changes_since(self._version)
         self._clock.follow(changes.now)

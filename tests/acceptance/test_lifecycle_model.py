@@ -30,8 +30,8 @@ from hypothesis.stateful import (
 from kolony.crypto import PrivateKey
 
 SEED_VARIABLE = "KOLONY_LIFECYCLE_SEED"
-EXAMPLES = 30
-STEPS = 25
+EXAMPLES = 20
+STEPS = 20
 MOST_PROCESSES = 6
 
 WAITING, RUNNING, SUCCESS, FAILED, CANCELLED = range(5)
@@ -140,13 +140,16 @@ class Life:
 
     def submit(self, *, exec_limit: int = -1, wait_limit: int = -1, retries: int = 0, priority: int = 0) -> Expected:
         now = self._next()
-        limits = {"maxexectime": exec_limit, "maxwaittime": wait_limit, "maxretries": retries}
-        submitted = self.colony.submit(**limits, priority=priority)
+        submitted = self.colony.submit(
+            maxexectime=exec_limit, maxwaittime=wait_limit, maxretries=retries, priority=priority
+        )
         process = Expected(
             processid=submitted["processid"],
             prioritytime=submitted["prioritytime"],
+            maxexectime=exec_limit,
+            maxwaittime=wait_limit,
+            maxretries=retries,
             waitdeadline=_after(now, wait_limit),
-            **limits,
         )
         assert answered(submitted) == process.seen()
         self.processes.append(process)
@@ -553,7 +556,7 @@ def test_whatever_happens_the_server_agrees_with_the_model(clocked: ClockedServe
         pass
 
     Search.server, Search.transitions = clocked, transitions
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Search,
         settings=settings(
             max_examples=EXAMPLES,
