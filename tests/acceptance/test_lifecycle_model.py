@@ -1,21 +1,26 @@
-"""The life cycle of processes against a model: random calls and time, compared with the server after each step.
+"""The life of processes, at random, against a model of it in memory.
 
-Every run searches from a seed of its own, which it prints; `KOLONY_LIFECYCLE_SEED` repeats a run.
+A state machine of hypothesis submits, assigns, closes, cancels, removes, lets time pass and executors come and go,
+over HTTP on a running server whose clock it sets. After each step all that the server says about the colony has to be
+what the model says. The machine takes every transition of a process at least once per run: a fixed story does, before
+the random ones begin.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
+import psycopg
 import pytest
 from clocked import ClockedServer
-from colonies import create_database
+from colonies import Answer, Colony, Rpc, create_database
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,542 +34,563 @@ from hypothesis.stateful import (
 
 from kolony.crypto import PrivateKey
 
-SEED_VARIABLE = "KOLONY_LIFECYCLE_SEED"
-EXAMPLES = 20
-STEPS = 20
-MOST_PROCESSES = 6
+T = TypeVar("T")
 
-WAITING, RUNNING, SUCCESS, FAILED, CANCELLED = range(5)
-STALE_AFTER = 600
-EXEC_LIMIT = 10
-WAIT_LIMIT = 30
-NAMES = ("e1", "e2", "e3")
-WAITED_TOO_LONG = "Maximum waiting time limit exceeded"
-RAN_TOO_LONG = "Maximum execution time limit exceeded"
+WAITING, RUNNING, SUCCESS, FAILED, CANCELLED = STATES = range(5)
+STATE_NAMES = ("waiting", "running", "successful", "failed", "cancelled")
+PENDING, APPROVED, REJECTED, UNREGISTERED = range(4)
+NAMES = ("e0", "e1", "e2")
+STALE_AFTER = 10
+MOST = 60
+"""Processes of one colony at one time; a list shows a hundred."""
+
+INDEX = st.integers(0, MOST)
+"""Chooses among what there is at that moment."""
+
+SPECS = st.fixed_dictionaries(
+    {
+        "maxwaittime": st.sampled_from([15, 4, 0, -1]),
+        "maxexectime": st.sampled_from([8, 3, 0, -1]),
+        "maxretries": st.sampled_from([0, 1, 2, -1]),
+        "priority": st.sampled_from([0, 0, -1, 1, 50_000]),
+        "only": st.sampled_from([None, None, "e0"]),
+        "env": st.sampled_from([{}, {"A": "1"}]),
+    }
+)
+"""Limits of all kinds, and sometimes only one executor that may run it."""
 
 TRANSITIONS = {
-    "submitted: waiting",
-    "waiting -> running: assigned",
-    "running -> successful: closed",
-    "successful -> successful: closed again",
-    "running -> failed: closed",
-    "running -> failed: out of time, no retries left",
-    "running -> waiting: out of time, retries left",
-    "waiting -> failed: waited too long",
-    "running -> waiting: executor removed",
-    "running -> waiting: executor registered again",
-    "running -> waiting: executor silent",
-    "waiting -> cancelled: cancelled",
-    "running -> cancelled: cancelled",
-    "waiting -> nothing: removed",
-    "successful -> nothing: removed",
-    "failed -> nothing: removed",
-    "cancelled -> nothing: removed",
+    "submit",
+    "assign",
+    "close as successful",
+    "close as successful again",
+    "close as failed",
+    "out of time, no retries left",
+    "waited too long",
+    "out of time, retries left",
+    "executor removed",
+    "executor registered again",
+    "executor silent",
+    "cancel what waits",
+    "cancel what runs",
 }
-"""Every transition that a process outside of a workflow can make."""
+"""What changes the state of a process outside of workflows, and the close that changes nothing."""
 
-STATE_NAMES = ("waiting", "running", "successful", "failed", "cancelled")
+
+def pick(index: int, preferred: list[T], others: list[T]) -> T:
+    """One of those that are preferred, if there are any."""
+    choice = preferred or others
+    return choice[index % len(choice)]
 
 
 @dataclass
 class Expected:
-    """A process as it should be."""
+    """A process as the model has it; a time that is not set is `None`."""
 
     processid: str
     prioritytime: int
-    maxexectime: int
-    maxwaittime: int
-    maxretries: int
+    submissiontime: datetime
     waitdeadline: datetime | None
+    maxwaittime: int
+    maxexectime: int
+    maxretries: int
+    only: str | None
+    env: dict[str, str]
     state: int = WAITING
     executorid: str = ""
-    attempt: int = 0
-    retries: int = 0
-    out: list[Any] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
     starttime: datetime | None = None
     endtime: datetime | None = None
     execdeadline: datetime | None = None
+    retries: int = 0
+    attempt: int = 0
+    out: list[Any] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    attributes: dict[tuple[int, str], str] = field(default_factory=dict)
 
-    def seen(self) -> dict[str, Any]:
-        """What the server should answer."""
+    def shown(self) -> dict[str, Any]:
+        """What a reader of the process is to see."""
         return {
+            "processid": self.processid,
+            "prioritytime": self.prioritytime,
+            "submissiontime": self.submissiontime,
+            "waitdeadline": self.waitdeadline,
             "state": self.state,
             "isassigned": self.executorid != "",
             "assignedexecutorid": self.executorid,
-            "attempt": self.attempt,
-            "retries": self.retries,
-            "out": self.out,
-            "errors": self.errors,
             "starttime": self.starttime,
             "endtime": self.endtime,
             "execdeadline": self.execdeadline,
-            "waitdeadline": self.waitdeadline,
+            "retries": self.retries,
+            "attempt": self.attempt,
+            "out": self.out,
+            "errors": self.errors,
+            "attributes": self.attributes,
+            "env": self.env | {key: value for (kind, key), value in self.attributes.items() if kind == 3},
         }
+
+
+def as_shown(process: dict[str, Any]) -> dict[str, Any]:
+    """A process of a reply, in the terms of the model."""
+    times = ("submissiontime", "waitdeadline", "starttime", "endtime", "execdeadline")
+    alike = (
+        "processid",
+        "prioritytime",
+        "state",
+        "isassigned",
+        "assignedexecutorid",
+        "retries",
+        "attempt",
+        "out",
+        "errors",
+    )
+    return (
+        {name: process[name] for name in alike}
+        | {name: moment(process[name]) for name in times}
+        | {
+            "attributes": {(each["attributetype"], each["key"]): each["value"] for each in process["attributes"]},
+            "env": process["spec"]["env"],
+        }
+    )
+
+
+def moment(text: str) -> datetime | None:
+    found = datetime.fromisoformat(text)
+    return None if found.year == 1 else found
 
 
 @dataclass
-class Worker:
-    """An executor as it should be."""
+class ExpectedExecutor:
+    """An executor as the model has it."""
 
     key: PrivateKey
-    member: bool = True
+    state: int
+    commissioned: datetime
     heard: datetime | None = None
+    called: datetime | None = None
+    """A call that was not written down yet."""
 
 
-VALUES = ("state", "isassigned", "assignedexecutorid", "attempt", "retries", "out", "errors")
-TIMES = ("starttime", "endtime", "execdeadline", "waitdeadline")
+class KeptRpc(Rpc):
+    """A client that keeps its connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self._connection = http.client.HTTPConnection(host, port, timeout=60)
+
+    def post(self, body: bytes, *, timeout: float = 60) -> tuple[int, bytes]:
+        self._connection.request("POST", "/api", body, {"Content-Type": "text/plain"})
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-def answered(process: dict[str, Any]) -> dict[str, Any]:
-    """What the server answered, of that which is compared; times that are not set are `None`."""
-    times = {name: datetime.fromisoformat(process[name]) for name in TIMES}
-    return {
-        **{name: process[name] for name in VALUES},
-        **{name: time if time.year > 1 else None for name, time in times.items()},
-    }
+class LifeCycle(RuleBasedStateMachine):
+    """One colony, its executors, and what becomes of its processes."""
 
+    server: ClockedServer
+    taken: Counter[str]
 
-class Life:
-    """A colony, what should have become of it, and the transitions that its processes made."""
-
-    def __init__(self, server: ClockedServer, transitions: Counter[str]) -> None:
-        self.server = server
-        self.colony = server.colony()
-        self.transitions = transitions
-        self.workers = {name: Worker(self.colony.add_executor(name)) for name in NAMES}
+    def __init__(self) -> None:
+        super().__init__()
+        self.colony: Colony = self.server.colony()
+        self.rpc = KeptRpc(self.server.host, self.server.port)
         self.processes: list[Expected] = []
         self.removed: list[str] = []
-
-    # What happens: every step takes a second, so that no two things happen at one time.
-
-    def submit(self, *, exec_limit: int = -1, wait_limit: int = -1, retries: int = 0, priority: int = 0) -> Expected:
-        now = self._next()
-        submitted = self.colony.submit(
-            maxexectime=exec_limit, maxwaittime=wait_limit, maxretries=retries, priority=priority
-        )
-        process = Expected(
-            processid=submitted["processid"],
-            prioritytime=submitted["prioritytime"],
-            maxexectime=exec_limit,
-            maxwaittime=wait_limit,
-            maxretries=retries,
-            waitdeadline=_after(now, wait_limit),
-        )
-        assert answered(submitted) == process.seen()
-        self.processes.append(process)
-        self._made("submitted: waiting")
-        return process
-
-    def assign(self, name: str) -> None:
-        """Ask for work: the one that comes first is handed out, in the state in which it then is."""
-        now = self._next()
-        answer = self._call("assignprocessmsg", name, colonyname=self.colony.name, timeout=-1)
-        worker = self.workers[name]
-        queue = sorted(self._in(WAITING), key=lambda each: each.prioritytime)
-        if not worker.member or not queue:
-            assert answer.status == (404 if worker.member else 403)
-            return
-        first = queue[0]
-        first.state, first.executorid, first.attempt = RUNNING, worker.key.identity, first.attempt + 1
-        first.starttime, first.execdeadline = now, _after(now, first.maxexectime)
-        assert answer.status == 200, answer
-        assert answer.payload["processid"] == first.processid
-        assert answered(answer.payload) == first.seen()
-        self._made("waiting -> running: assigned")
-
-    def close(self, process: Expected, name: str, *, out: list[Any], attempt: int | None = None) -> None:
-        now = self._next()
-        fields = {} if attempt is None else {"attempt": attempt}
-        answer = self._call("closesuccessfulmsg", name, processid=process.processid, out=out, **fields)
-        if not self._holds(process, name, attempt):
-            assert answer.status == 403, answer
-        elif process.state == RUNNING:
-            assert answer.status == 200, answer
-            process.state, process.endtime, process.out = SUCCESS, now, out or process.out
-            self._made("running -> successful: closed")
-        elif process.state == SUCCESS:
-            assert answer.status == 200, answer
-            self._made("successful -> successful: closed again")
-        else:
-            assert answer.status == 400, answer
-
-    def fail(self, process: Expected, name: str, *, errors: list[str], attempt: int | None = None) -> None:
-        now = self._next()
-        fields = {} if attempt is None else {"attempt": attempt}
-        answer = self._call("closefailedmsg", name, processid=process.processid, errors=errors, **fields)
-        if not self._holds(process, name, attempt):
-            assert answer.status == 403, answer
-        elif process.state == RUNNING:
-            assert answer.status == 200, answer
-            process.state, process.endtime, process.errors = FAILED, now, errors
-            self._made("running -> failed: closed")
-        else:
-            assert answer.status == 400, answer
-
-    def set_output(self, process: Expected, name: str, *, out: list[Any]) -> None:
-        self._next()
-        answer = self._call("setoutputmsg", name, processid=process.processid, out=out)
-        if self._holds(process, name) and process.state == RUNNING:
-            assert answer.status == 200, answer
-            process.out = out or process.out
-        else:
-            assert answer.status == 403, answer
-
-    def cancel(self, process: Expected) -> None:
-        now = self._next()
-        answer = self.colony.rpc.call("cancelprocessmsg", self.colony.user_key, processid=process.processid)
-        if process.state in (WAITING, RUNNING):
-            assert answer.status == 200, answer
-            self._made(f"{STATE_NAMES[process.state]} -> cancelled: cancelled")
-            process.state, process.endtime = CANCELLED, now
-        else:
-            assert answer.status == 400, answer
-
-    def remove(self, process: Expected) -> None:
-        self._next()
-        answer = self.colony.rpc.call("removeprocessmsg", self.colony.user_key, processid=process.processid)
-        if process.state == RUNNING:
-            assert answer.status == 400, answer
-            return
-        assert answer.status == 200, answer
-        self._made(f"{STATE_NAMES[process.state]} -> nothing: removed")
-        self.processes.remove(process)
-        self.removed.append(process.processid)
-
-    def change_removed(self, processid: str, name: str) -> None:
-        """No call changes a process that is gone."""
-        self._next()
-        refused = 500 if self.workers[name].member else 403
-        for msgtype in ("closesuccessfulmsg", "closefailedmsg", "setoutputmsg", "cancelprocessmsg", "removeprocessmsg"):
-            assert self._call(msgtype, name, processid=processid).status in (refused, 500)
-        assert self.colony.rpc.call("getprocessmsg", self.colony.user_key, processid=processid).status == 404
-
-    def remove_executor(self, name: str) -> None:
-        self._next()
-        self.colony.rpc.ok("removeexecutormsg", self.colony.colony_key, colonyname=self.colony.name, executorname=name)
-        self._lose(name, "executor removed")
-
-    def register_again(self, name: str) -> None:
-        """Add an executor under a name that is in use, with a new key."""
-        self._next()
-        key = self.colony.add_executor(name)
-        self._lose(name, "executor registered again")
-        self.workers[name] = Worker(key)
-
-    def fall_silent(self, silent: set[str]) -> None:
-        """Some executors are not heard of for ten minutes; who calls meanwhile stays."""
-        self._next(STALE_AFTER)
-        for name in set(NAMES) - silent:
-            self._call("getcolonymsg", name, colonyname=self.colony.name)
-        self.server.run(lambda parts: parts.contacts.tick())
-        self.server.remove_silent_executors()
-        oldest = self.server.clock.now() - timedelta(seconds=STALE_AFTER)
-        for name, worker in self.workers.items():
-            if worker.member and worker.heard and worker.heard < oldest:
-                self._lose(name, "executor silent")
-
-    def pass_time(self, seconds: float) -> None:
-        """Time passes, and the server looks for limits that have passed."""
-        now = self._next(seconds)
-        self.server.apply_limits()
-        for each in self._in(WAITING):
-            if each.waitdeadline and each.waitdeadline < now:
-                each.state, each.endtime, each.errors = FAILED, now, [WAITED_TOO_LONG]
-                self._made("waiting -> failed: waited too long")
-        for each in self._in(RUNNING):
-            if each.execdeadline and each.execdeadline < now:
-                self._end_execution(each, now)
-
-    def _end_execution(self, process: Expected, now: datetime) -> None:
-        process.endtime = now
-        if process.maxretries < 0 or process.retries < process.maxretries:
-            process.state, process.executorid, process.retries = WAITING, "", process.retries + 1
-            process.waitdeadline = _after(now, process.maxwaittime)
-            self._made("running -> waiting: out of time, retries left")
-        else:
-            process.state, process.errors = FAILED, [RAN_TOO_LONG]
-            self._made("running -> failed: out of time, no retries left")
-
-    # What the server should say of it
-
-    def check(self) -> None:
-        """The server says of every process what the model says, and has counted them."""
-        get = self.colony.rpc.ok
-        for process in self.processes:
-            found = get("getprocessmsg", self.colony.user_key, processid=process.processid)
-            assert answered(found) == process.seen(), process.processid
-        counted = get("getcolonystatsmsg", self.colony.user_key, colonyname=self.colony.name)
-        expected = Counter(process.state for process in self.processes)
-        assert {name: counted[f"{name}processes"] for name in STATE_NAMES} == {
-            name: expected[state] for state, name in enumerate(STATE_NAMES)
-        }
-
-    def holder(self, process: Expected) -> str:
-        """The executor that has a process; any if none has."""
-        held = [name for name, worker in self.workers.items() if worker.key.identity == process.executorid]
-        return held[0] if held else NAMES[0]
+        self.executors = {name: ExpectedExecutor(self.colony.add_executor(name), APPROVED, self.now) for name in NAMES}
 
     @property
-    def members(self) -> list[str]:
-        """The executors that may work."""
-        return [name for name, worker in self.workers.items() if worker.member]
-
-    def _in(self, state: int) -> list[Expected]:
-        return [process for process in self.processes if process.state == state]
-
-    def _holds(self, process: Expected, name: str, attempt: int | None = None) -> bool:
-        worker = self.workers[name]
-        return worker.member and process.executorid == worker.key.identity and attempt in (None, process.attempt)
-
-    def _lose(self, name: str, why: str) -> None:
-        worker = self.workers[name]
-        worker.member = False
-        for process in self._in(RUNNING):
-            if process.executorid == worker.key.identity:
-                process.state, process.executorid = WAITING, ""
-                process.starttime = process.endtime = None
-                self._made(f"running -> waiting: {why}")
-
-    def _call(self, msgtype: str, name: str, **fields: Any) -> Any:
-        worker = self.workers[name]
-        worker.heard = self.server.clock.now()
-        return self.colony.rpc.call(msgtype, worker.key, **fields)
-
-    def _next(self, seconds: float = 0) -> datetime:
-        self.server.clock.advance(1 + seconds)
+    def now(self) -> datetime:
         return self.server.clock.now()
 
-    def _made(self, transition: str) -> None:
-        self.transitions[transition] += 1
+    def in_state(self, *states: int) -> list[Expected]:
+        return [each for each in self.processes if each.state in states]
 
+    def by_executor(self, name: str, msgtype: str, **fields: Any) -> Answer:
+        """A call of an executor, which is a sign of life."""
+        executor = self.executors[name]
+        executor.called = self.now
+        return self.rpc.call(msgtype, executor.key, **fields)
 
-def _after(now: datetime, seconds: int) -> datetime | None:
-    return now + timedelta(seconds=seconds) if seconds > 0 else None
+    def may(self, name: str) -> bool:
+        return self.executors[name].state == APPROVED
 
+    def holds(self, name: str, process: Expected) -> bool:
+        return process.executorid == self.executors[name].key.identity
 
-# Stories that together make every transition, whatever the search then finds
+    # What users do
 
+    @initialize(specs=st.lists(SPECS, min_size=2, max_size=5))
+    def begin(self, specs: list[dict[str, Any]]) -> None:
+        for spec in specs:
+            self.submit(count=1, **spec)
 
-def _runs_and_is_closed_twice(life: Life) -> None:
-    process = life.submit()
-    life.assign("e1")
-    life.set_output(process, "e1", out=["half"])
-    life.remove(process)
-    life.close(process, "e2", out=["stolen"])
-    life.close(process, "e1", out=[])
-    life.close(process, "e1", out=["once more"])
-    life.fail(process, "e1", errors=["too late"])
-    life.cancel(process)
-    life.remove(process)
-    life.change_removed(process.processid, "e1")
+    @precondition(lambda self: len(self.processes) < MOST)
+    @rule(count=st.sampled_from([1, 1, 3]), spec=SPECS)
+    def submit_some(self, count: int, spec: dict[str, Any]) -> None:
+        self.submit(count=count, **spec)
 
+    def submit(self, count: int, only: str | None, env: dict[str, str], **fields: int) -> None:
+        conditions = {"executornames": [only]} if only else {}
+        specs = [self.colony.spec(conditions=dict(conditions), env=env, **fields) for _ in range(count)]
+        if count == 1:
+            stored = [self.rpc.ok("submitfuncspecmsg", self.colony.user_key, spec=specs[0])]
+        else:
+            names = {"colonyname": self.colony.name, "specs": specs}
+            stored = self.rpc.ok("kolonysubmitfuncspecsmsg", self.colony.user_key, **names)
+        limits = {name: fields[name] for name in ("maxwaittime", "maxexectime", "maxretries")}
+        for process in stored:
+            submitted = moment(process["submissiontime"])
+            assert submitted is not None
+            # Stamps of one instant are told apart by nanoseconds.
+            assert timedelta(0) <= submitted - self.now < timedelta(milliseconds=1)
+            assert process["prioritytime"] // 1000 == to_us(submitted) - fields["priority"] * 86_400 * 10**6
+            expected = Expected(
+                processid=process["processid"],
+                prioritytime=process["prioritytime"],
+                submissiontime=submitted,
+                waitdeadline=after(submitted, fields["maxwaittime"]),
+                only=only,
+                env=env,
+                attributes={(3, key): value for key, value in env.items()},
+                **limits,
+            )
+            assert as_shown(process) == expected.shown()
+            self.processes.append(expected)
+            self.taken["submit"] += 1
 
-def _fails(life: Life) -> None:
-    process = life.submit(retries=3)
-    life.assign("e1")
-    life.fail(process, "e1", errors=["boom"])
-    life.close(process, "e1", out=["saved after all"])
-    life.remove(process)
+    @precondition(lambda self: self.processes)
+    @rule(index=INDEX, what=st.sampled_from(["cancel", "cancel what runs", "remove", "remove all"]))
+    def interfere(self, index: int, what: str) -> None:
+        process = pick(index, self.in_state(RUNNING) if what == "cancel what runs" else [], self.processes)
+        match what:
+            case "remove":
+                self.remove(process)
+            case "remove all":
+                self.remove_all((RUNNING, CANCELLED, FAILED, SUCCESS, WAITING, -1)[index % 6])
+            case _:
+                self.cancel(process)
 
+    def cancel(self, process: Expected) -> None:
+        answer = self.rpc.call("cancelprocessmsg", self.colony.user_key, processid=process.processid)
+        if process.state > RUNNING:
+            assert answer.status == 400
+            return
+        assert answer.status == 200
+        self.taken["cancel what waits" if process.state == WAITING else "cancel what runs"] += 1
+        process.state, process.endtime = CANCELLED, self.now
 
-def _runs_out_of_time(life: Life) -> None:
-    process = life.submit(exec_limit=EXEC_LIMIT, wait_limit=WAIT_LIMIT, retries=1)
-    life.assign("e1")
-    life.pass_time(EXEC_LIMIT)
-    life.close(process, "e1", out=["late"])
-    life.assign("e2")
-    life.close(process, "e1", out=["later"])
-    life.close(process, "e2", out=["of the first attempt"], attempt=1)
-    life.pass_time(EXEC_LIMIT)
-    life.fail(process, "e2", errors=["late"])
+    def remove(self, process: Expected) -> None:
+        answer = self.rpc.call("removeprocessmsg", self.colony.user_key, processid=process.processid)
+        if process.state == RUNNING:
+            assert answer.status == 400
+            return
+        assert answer.status == 200
+        self.forget([process])
 
+    def remove_all(self, state: int) -> None:
+        names = {"colonyname": self.colony.name, "state": state}
+        answer = self.rpc.call("removeallprocessesmsg", self.colony.colony_key, **names)
+        if state == RUNNING:
+            assert answer.status == 400
+            return
+        assert answer.status == 200
+        self.forget([each for each in self.processes if state in (-1, each.state)])
 
-def _waits_too_long(life: Life) -> None:
-    process = life.submit(wait_limit=WAIT_LIMIT)
-    life.pass_time(WAIT_LIMIT)
-    life.assign("e1")
-    life.cancel(process)
+    def forget(self, processes: list[Expected]) -> None:
+        self.removed += [each.processid for each in processes]
+        self.processes = [each for each in self.processes if each not in processes]
 
+    # What executors do
 
-def _is_cancelled(life: Life) -> None:
-    waiting = life.submit()
-    life.cancel(waiting)
-    life.remove(waiting)
-    running = life.submit()
-    life.assign("e1")
-    life.cancel(running)
-    life.close(running, "e1", out=["done"])
+    @rule(
+        index=INDEX,
+        what=st.sampled_from(["take", "take", "take", "succeed", "fail", "write", "describe", "meddle", "look back"]),
+        fenced=st.sampled_from([None, 0, 0, -1]),
+        out=st.sampled_from([["x", 1], [], ["é", 1.0]]),
+    )
+    def work(self, index: int, what: str, fenced: int | None, out: list[Any]) -> None:
+        if what == "take":
+            self.assign(pick(index, [name for name in NAMES if self.may(name)], list(NAMES)))
+            return
+        if what == "look back":
+            self.ask_for_what_was_removed(index)
+            return
+        if not self.processes:
+            return
+        process = pick(index, self.in_state(RUNNING) if what != "meddle" else [], self.processes)
+        holder = next((name for name in NAMES if self.holds(name, process)), "e0")
+        match what:
+            case "write":
+                self.set_output(process, holder, out)
+            case "describe":
+                self.add_attribute(process, holder, 1 + 2 * (index % 2))
+            case _:
+                name = NAMES[index % len(NAMES)] if what == "meddle" else holder
+                attempt = None if fenced is None else process.attempt + fenced
+                self.close(process, name, what != "fail", attempt, out)
 
-
-def _is_removed_while_it_waits(life: Life) -> None:
-    life.remove(life.submit())
-
-
-def _loses_its_executor(life: Life) -> None:
-    process = life.submit(exec_limit=EXEC_LIMIT, wait_limit=WAIT_LIMIT, retries=0)
-    life.assign("e1")
-    life.remove_executor("e1")
-    life.close(process, "e1", out=["removed"])
-    life.assign("e2")
-    life.register_again("e2")
-    life.assign("e3")
-    life.fall_silent({"e2", "e3"})
-    life.assign("e3")
-    life.assign("e2")
-
-
-STORIES: tuple[Callable[[Life], None], ...] = (
-    _runs_and_is_closed_twice,
-    _fails,
-    _runs_out_of_time,
-    _waits_too_long,
-    _is_cancelled,
-    _is_removed_while_it_waits,
-    _loses_its_executor,
-)
-
-
-# The search
-
-places = st.integers(0, MOST_PROCESSES - 1)
-outputs = st.sampled_from([[], ["a"], ["b", 2]])
-names = st.sampled_from(NAMES)
-callers = st.one_of(st.none(), names)
-specs = st.fixed_dictionaries(
-    {
-        "exec_limit": st.sampled_from([EXEC_LIMIT, EXEC_LIMIT, -1, 0]),
-        "wait_limit": st.sampled_from([WAIT_LIMIT, WAIT_LIMIT, -1, 0]),
-        "retries": st.sampled_from([0, 1, -1]),
-        "priority": st.sampled_from([0, 0, 1]),
-    }
-)
-attempts = st.sampled_from([None, None, 0, -1])
-"""How far the attempt that a close names is from the current one; `None` names none."""
-
-
-class LifeMachine(RuleBasedStateMachine):
-    """Picks what happens next; a caller that is `None` is the executor that has the process."""
-
-    server: ClassVar[ClockedServer]
-    transitions: ClassVar[Counter[str]]
-
-    @initialize(given=st.lists(specs, min_size=2, max_size=4), name=names)
-    def begin(self, given: list[dict[str, int]], name: str) -> None:
-        self.life = Life(self.server, self.transitions)
-        for spec in given:
-            self.life.submit(**spec)
-        self.life.assign(name)
-
-    @precondition(lambda self: len(self.life.processes) < MOST_PROCESSES)
-    @rule(spec=specs)
-    def submit(self, spec: dict[str, int]) -> None:
-        self.life.submit(**spec)
-
-    @rule(name=names)
     def assign(self, name: str) -> None:
-        self.life.assign(name)
+        answer = self.by_executor(name, "assignprocessmsg", colonyname=self.colony.name, timeout=-1)
+        fitting = [each for each in self.in_state(WAITING) if each.only in (None, name)]
+        if not self.may(name):
+            assert answer.status == 403
+        elif not fitting:
+            assert answer.status == 404
+        else:
+            assert answer.status == 200
+            process = min(fitting, key=lambda each: each.prioritytime)
+            self.taken["assign"] += 1
+            process.state, process.executorid = RUNNING, self.executors[name].key.identity
+            process.attempt += 1
+            process.starttime = self.now
+            process.execdeadline = after(self.now, process.maxexectime)
+            assert as_shown(answer.payload) == process.shown()
 
-    @precondition(lambda self: self.life.members)
-    @rule(place=places)
-    def assign_to_a_member(self, place: int) -> None:
-        self.life.assign(self.life.members[place % len(self.life.members)])
+    def close(self, process: Expected, name: str, success: bool, attempt: int | None, out: list[Any]) -> None:
+        fields = {"attempt": attempt} if attempt is not None else {}
+        if success:
+            answer = self.by_executor(name, "closesuccessfulmsg", processid=process.processid, out=out, **fields)
+        else:
+            answer = self.by_executor(name, "closefailedmsg", processid=process.processid, errors=["no"], **fields)
+        if not self.may(name) or not self.holds(name, process) or attempt not in (None, process.attempt):
+            assert answer.status == 403
+        elif process.state == RUNNING:
+            assert answer.status == 200
+            process.endtime = self.now
+            if success:
+                process.state, process.out = SUCCESS, out or process.out
+            else:
+                process.state, process.errors = FAILED, ["no"]
+            self.taken["close as successful" if success else "close as failed"] += 1
+        elif process.state == SUCCESS and success:
+            assert answer.status == 200
+            self.taken["close as successful again"] += 1
+        else:
+            assert answer.status == 400
 
-    @precondition(lambda self: self.life.processes)
-    @rule(place=places, by=callers, out=outputs, off=attempts)
-    def close(self, place: int, by: str | None, out: list[Any], off: int | None) -> None:
-        process, name = self._picked(place, by)
-        self.life.close(process, name, out=out, attempt=None if off is None else process.attempt + off)
+    def set_output(self, process: Expected, name: str, out: list[Any]) -> None:
+        answer = self.by_executor(name, "setoutputmsg", processid=process.processid, out=out)
+        if not self.may(name) or not self.holds(name, process) or process.state != RUNNING:
+            assert answer.status == 403
+            return
+        assert answer.status == 200
+        process.out = out or process.out
 
-    @precondition(lambda self: self.life.processes)
-    @rule(place=places, by=callers, errors=st.sampled_from([[], ["boom"]]), off=attempts)
-    def fail(self, place: int, by: str | None, errors: list[str], off: int | None) -> None:
-        process, name = self._picked(place, by)
-        self.life.fail(process, name, errors=errors, attempt=None if off is None else process.attempt + off)
+    def add_attribute(self, process: Expected, name: str, kind: int) -> None:
+        attribute = {"targetid": process.processid, "attributetype": kind, "key": "A", "value": name}
+        answer = self.by_executor(name, "addattributemsg", attribute=attribute)
+        if not self.may(name) or not self.holds(name, process) or process.state != RUNNING:
+            assert answer.status == 403
+        elif (kind, "A") in process.attributes:
+            assert answer.status == 400
+        else:
+            assert answer.status == 200
+            process.attributes[kind, "A"] = name
 
-    @precondition(lambda self: self.life.processes)
-    @rule(place=places, by=callers, out=outputs)
-    def set_output(self, place: int, by: str | None, out: list[Any]) -> None:
-        process, name = self._picked(place, by)
-        self.life.set_output(process, name, out=out)
+    def ask_for_what_was_removed(self, index: int) -> None:
+        able = [name for name in NAMES if self.may(name)]
+        if not self.removed or not able:
+            return
+        processid = self.removed[index % len(self.removed)]
+        for msgtype, status in (("closesuccessfulmsg", 500), ("setoutputmsg", 500), ("getprocessmsg", 404)):
+            assert self.by_executor(able[0], msgtype, processid=processid, out=[1]).status == status
 
-    @precondition(lambda self: self.life.processes)
-    @rule(place=places)
-    def cancel(self, place: int) -> None:
-        self.life.cancel(self._picked(place)[0])
+    # What owners do with executors
 
-    @precondition(lambda self: self.life.processes)
-    @rule(place=places)
-    def remove(self, place: int) -> None:
-        self.life.remove(self._picked(place)[0])
+    def lose(self, name: str, why: str) -> None:
+        """What an executor runs returns to the queue."""
+        for process in self.in_state(RUNNING):
+            if self.holds(name, process):
+                process.state, process.executorid, process.starttime, process.endtime = WAITING, "", None, None
+                self.taken[why] += 1
 
-    @precondition(lambda self: self.life.removed)
-    @rule(name=names)
-    def change_removed(self, name: str) -> None:
-        self.life.change_removed(self.life.removed[-1], name)
+    def by_owner(self, msgtype: str, name: str) -> None:
+        self.rpc.ok(msgtype, self.colony.colony_key, colonyname=self.colony.name, executorname=name)
 
-    @rule(name=names)
-    def remove_executor(self, name: str) -> None:
-        self.life.remove_executor(name)
+    @rule(
+        name=st.sampled_from(NAMES),
+        what=st.sampled_from(["approve", "register again", "register again", "remove", "reject", "register pending"]),
+    )
+    def change_executor(self, name: str, what: str) -> None:
+        match what:
+            case "approve":
+                self.by_owner("approveexecutormsg", name)
+                self.executors[name].state = APPROVED
+            case "reject":
+                self.by_owner("rejectexecutormsg", name)
+                self.executors[name].state = REJECTED
+            case "remove":
+                self.by_owner("removeexecutormsg", name)
+                self.executors[name].state = UNREGISTERED
+                self.lose(name, "executor removed")
+            case _:
+                approve = what == "register again"
+                self.lose(name, "executor registered again")
+                key = self.colony.add_executor(name, approve=approve)
+                called = self.executors[name].called
+                self.executors[name] = ExpectedExecutor(key, APPROVED if approve else PENDING, self.now, called=called)
 
-    @rule(name=names)
-    def register_again(self, name: str) -> None:
-        self.life.register_again(name)
+    # What time does
 
-    @rule(silent=st.sets(names))
-    def fall_silent(self, silent: set[str]) -> None:
-        self.life.fall_silent(silent)
+    @rule(what=st.sampled_from(["next limit", "next limit", "a moment", "a while", "silence", "counts"]))
+    def let_time_pass(self, what: str) -> None:
+        match what:
+            case "next limit":
+                limits = self.limits() or [self.now]
+                self.let_limits_pass(max((min(limits) - self.now).total_seconds(), 0) + 0.001)
+            case "a moment":
+                self.let_limits_pass(1)
+            case "a while":
+                self.let_limits_pass(20)
+            case "silence":
+                self.look_for_silent_executors(STALE_AFTER - 1)
+            case "counts":
+                self.server.fold_counts()
 
-    @rule(seconds=st.sampled_from([0, EXEC_LIMIT, WAIT_LIMIT]))
-    def pass_time(self, seconds: int) -> None:
-        self.life.pass_time(seconds)
+    def limits(self) -> list[datetime]:
+        """The limits that something waits or runs against."""
+        waits = [each.waitdeadline for each in self.in_state(WAITING)]
+        runs = [each.execdeadline for each in self.in_state(RUNNING)]
+        return [limit for limit in waits + runs if limit is not None]
+
+    def let_limits_pass(self, seconds: float) -> None:
+        self.server.apply_limits(after=seconds)
+        waiting, running = self.in_state(WAITING), self.in_state(RUNNING)
+        for process in waiting:
+            if process.waitdeadline is not None and process.waitdeadline < self.now:
+                process.state, process.endtime = FAILED, self.now
+                process.errors = ["Maximum waiting time limit exceeded"]
+                self.taken["waited too long"] += 1
+        for process in running:
+            if process.execdeadline is None or process.execdeadline >= self.now:
+                continue
+            process.endtime = self.now
+            if process.maxretries < 0 or process.retries < process.maxretries:
+                process.state, process.executorid = WAITING, ""
+                process.retries += 1
+                if process.maxwaittime > 0:
+                    process.waitdeadline = self.now + timedelta(seconds=process.maxwaittime)
+                self.taken["out of time, retries left"] += 1
+            else:
+                process.state, process.errors = FAILED, ["Maximum execution time limit exceeded"]
+                self.taken["out of time, no retries left"] += 1
+
+    def look_for_silent_executors(self, seconds: float) -> None:
+        self.server.remove_silent_executors(after=seconds)
+        for name, executor in self.executors.items():
+            if executor.called and executor.state != UNREGISTERED and executor.called >= executor.commissioned:
+                executor.heard = executor.called
+            executor.called = None
+            silent = executor.heard is not None and executor.heard < self.now - timedelta(seconds=STALE_AFTER)
+            if silent and executor.state != UNREGISTERED:
+                executor.state = UNREGISTERED
+                self.lose(name, "executor silent")
+
+    # What has to hold after each step
 
     @invariant()
     def the_server_agrees(self) -> None:
-        self.life.check()
+        for state in STATES:
+            listed = self.rpc.ok(
+                "getprocessesmsg", self.colony.user_key, colonyname=self.colony.name, count=100, state=state
+            )
+            shown = [as_shown(process) for process in listed or []]
+            expected = {process.processid: process.shown() for process in self.in_state(state)}
+            assert {process["processid"]: process for process in shown} == expected
+            keys = [process[("prioritytime", "starttime", "endtime", "endtime", "endtime")[state]] for process in shown]
+            assert keys == sorted(keys, reverse=state > RUNNING)
+        counts = self.rpc.ok("getcolonystatsmsg", self.colony.user_key, colonyname=self.colony.name)
+        for state, name in enumerate(STATE_NAMES):
+            assert counts[f"{name}processes"] == len(self.in_state(state))
+        states = Counter(executor.state for executor in self.executors.values())
+        assert counts["activeexecutors"] == states[APPROVED]
+        assert counts["unregisteredexecutors"] == states[UNREGISTERED]
 
-    def _picked(self, place: int, by: str | None = None) -> tuple[Expected, str]:
-        running_first = sorted(self.life.processes, key=lambda process: process.state != RUNNING)
-        process = running_first[place % len(running_first)]
-        return process, by or self.life.holder(process)
+    def teardown(self) -> None:
+        self.rpc.ok("removecolonymsg", self.server.server_key, colonyname=self.colony.name)
+        self.rpc.close()
+        with psycopg.connect(self.server.dsn) as connection:
+            query = "select count(*) from processes where colonyname = %s"
+            assert connection.execute(query, [self.colony.name]).fetchone() == (0,)
+
+
+def after(when: datetime, limit: int) -> datetime | None:
+    """A deadline; `None` where there is no limit."""
+    return when + timedelta(seconds=limit) if limit > 0 else None
+
+
+def to_us(when: datetime) -> int:
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def tell_the_story(machine: LifeCycle) -> None:
+    """Take every transition once, with a look at the server after each step."""
+    limits = {"maxwaittime": 15, "maxexectime": 8, "maxretries": 1, "priority": 0, "only": None, "env": {"A": "1"}}
+
+    def step(action: Any, *arguments: Any, **fields: Any) -> None:
+        action(*arguments, **fields)
+        machine.the_server_agrees()
+
+    step(machine.submit, count=3, **limits)
+    for name in NAMES:
+        step(machine.assign, name)
+    first, second, third = machine.processes
+    step(machine.set_output, first, "e0", ["half"])
+    step(machine.add_attribute, first, "e0", 1)
+    step(machine.close, first, "e0", success=True, attempt=1, out=["done"])
+    step(machine.close, first, "e0", success=True, attempt=1, out=["again"])
+    step(machine.close, second, "e1", success=False, attempt=None, out=[])
+    step(machine.let_limits_pass, 9)
+    step(machine.assign, "e2")
+    step(machine.let_limits_pass, 9)
+    assert (third.state, third.retries) == (FAILED, 1)
+
+    step(machine.submit, count=3, **limits)
+    step(machine.assign, "e0")
+    step(machine.change_executor, "e0", "remove")
+    step(machine.assign, "e1")
+    step(machine.change_executor, "e1", "register again")
+    step(machine.assign, "e2")
+    step(machine.look_for_silent_executors, 11)
+    step(machine.change_executor, "e1", "approve")
+    step(machine.assign, "e1")
+    step(machine.cancel, machine.in_state(RUNNING)[0])
+    step(machine.cancel, machine.in_state(WAITING)[0])
+    step(machine.let_limits_pass, 20)
+    assert machine.in_state(WAITING, RUNNING) == []
 
 
 @pytest.fixture(scope="module")
-def clocked(postgres_dsn: str) -> Iterator[ClockedServer]:
-    with ClockedServer(create_database(postgres_dsn), stale_after=STALE_AFTER, allow_reregister=True) as server:
+def server(postgres_dsn: str) -> Iterator[ClockedServer]:
+    dsn = create_database(postgres_dsn)
+    with ClockedServer(dsn, stale_after=STALE_AFTER, allow_reregister=True) as server:
         yield server
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__.strip("_"))
-def test_a_story_goes_as_the_model_says(clocked: ClockedServer, story: Callable[[Life], None]) -> None:
-    life = Life(clocked, Counter())
-    story(life)
-    life.check()
+def test_the_life_of_processes(server: ClockedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    number = int(os.environ.get("KOLONY_TEST_SEED", "") or secrets.randbelow(2**32))
+    with capsys.disabled():
+        print(f"\nlife cycle model: KOLONY_TEST_SEED={number} takes the same steps again")
+    LifeCycle.server, LifeCycle.taken = server, Counter()
 
+    machine = LifeCycle()
+    tell_the_story(machine)
+    machine.teardown()
+    assert TRANSITIONS - LifeCycle.taken.keys() == set()
 
-def test_whatever_happens_the_server_agrees_with_the_model(clocked: ClockedServer) -> None:
-    chosen = int(os.environ.get(SEED_VARIABLE) or secrets.randbits(32))
-    print(f"{SEED_VARIABLE}={chosen}")
-    transitions: Counter[str] = Counter()
-    for story in STORIES:
-        life = Life(clocked, transitions)
-        story(life)
-        life.check()
-
-    @seed(chosen)
-    class Search(LifeMachine):
-        pass
-
-    Search.server, Search.transitions = clocked, transitions
+    LifeCycle.taken.clear()
     run_state_machine_as_test(
-        Search,
+        seed(number)(LifeCycle),
         settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
+            max_examples=20,
+            stateful_step_count=40,
             deadline=None,
             database=None,
+            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print("\n".join(f"{times:6} x {transition}" for transition, times in sorted(transitions.items())))
-    assert set(transitions) == TRANSITIONS
+    with capsys.disabled():
+        print(f"transitions taken at random: {dict(LifeCycle.taken.most_common())}")

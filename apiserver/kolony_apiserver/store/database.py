@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -148,16 +149,21 @@ class Session:
 class Lane:
     """One autocommitting connection, made when first needed and again after it broke.
 
-    Not for concurrent use: the batch that owns it runs one statement at a time.
+    Statements run one after the other: with one under way, its answer would look like the end of the connection.
     """
 
     def __init__(self, dsn: str, arguments: dict[str, Any]) -> None:
         self._dsn = dsn
         self._arguments = arguments
         self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
 
     async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Run one query in a transaction of its own; its rows."""
+        async with self._turn:
+            return await self._all(name, parameters)
+
+    async def _all(self, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         with translated():
             connection = self._connection
             if connection is None or connection.closed or _hung_up(connection):
