@@ -59,6 +59,9 @@ class Database:
             "prepare_threshold": 0,
             "options": f"{options} -c TimeZone={self._timezone}",
             "application_name": "kolony",
+            # A network that swallows packets shows itself by silence only.
+            "connect_timeout": 10,
+            "tcp_user_timeout": 30_000,
         }
 
     async def __aenter__(self) -> Self:
