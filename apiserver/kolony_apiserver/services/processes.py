@@ -21,7 +21,6 @@ from kolony_apiserver.services.context import Context
 from kolony_apiserver.store.processes import Ending, Submission, environment_of, wait_deadline
 
 _INT32 = 2**31
-_INT64 = 2**63
 _CLASS_TRIES = 3
 _NOT_NEGATIVE = "pq: LIMIT must not be negative"
 _STATE_NAMES = {
@@ -102,9 +101,6 @@ def _normalised(spec: FunctionSpec[Raw], colony: ColonyName) -> FunctionSpec[Raw
     for number in (spec.maxwaittime, spec.maxexectime, spec.maxretries, *counts):
         if not -_INT32 <= number < _INT32:
             raise BadRequest(f'pq: value "{number}" is out of range for type integer')
-    for number in (conditions.walltime, conditions.gpu.count, conditions.gpu.nodecount):
-        if not -_INT64 <= number < _INT64:
-            raise BadRequest(f'pq: value "{number}" is out of range for type bigint')
     return msgspec.structs.replace(
         spec,
         channels=sparse(spec.channels),
