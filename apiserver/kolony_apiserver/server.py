@@ -70,15 +70,16 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
                 await Store(session).server.init_server_id(settings.server_id)
         reads = MemberReads(database)
         assignments = AssignmentWrites(database)
+        room = WaitingRoom(assignments, clock)
         parts = Parts(
             settings=settings,
             clock=clock,
             database=database,
-            writes=ProcessWrites(database),
+            writes=ProcessWrites(database, room),
             nonces=Nonces(database),
             callers=Callers(reads, clock),
             contacts=Contacts(database, clock),
-            room=WaitingRoom(assignments, clock),
+            room=room,
             hub=Hub(),
             metrics=Metrics(),
             homes=Homes(),
@@ -87,11 +88,11 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
         parts.callers.when_changed = _reviewing(parts)
-        parts.metrics.longpolls.set_function(lambda: len(parts.room))
+        parts.metrics.longpolls.set_function(lambda: len(room))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
-        await parts.room.load()
-        claims = asyncio.create_task(parts.room.run(), name="claims")
+        await room.load()
+        claims = asyncio.create_task(room.run(), name="claims")
         stack.push_async_callback(_cancelled, claims)
         for loop in _loops(parts) if loops else []:
             loop.start()

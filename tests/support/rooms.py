@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from clocked import SetClock
 from msgspec import Raw
@@ -15,7 +14,8 @@ from kolony.crypto import Identity
 from kolony.model.processes import Process
 from kolony_apiserver.queue.requirements import Offer, offer_of
 from kolony_apiserver.queue.room import WaitingRoom
-from kolony_apiserver.store.assignments import AssignmentWrites, Claimed, Reach, Seat
+from kolony_apiserver.store.assignments import AssignmentWrites, Claim, Claimed
+from kolony_apiserver.store.processes import ProcessWrites, Submission
 
 PATIENCE = 20.0
 
@@ -34,13 +34,13 @@ class Gate(AssignmentWrites):
         self.failures: list[Exception] = []
         self.claims = 0
 
-    async def claim(self, seats: Sequence[Seat], reach: Sequence[Reach], now: datetime) -> Claimed:
+    async def claim(self, claim: Claim) -> Claimed:
         self.begun.set()
         self.claims += 1
         await self.before.wait()
         if self.failures:
             raise self.failures.pop(0)
-        claimed = await super().claim(seats, reach, now)
+        claimed = await super().claim(claim)
         self.committed.set()
         await self.after.wait()
         return claimed
@@ -54,6 +54,8 @@ class Room:
         self.writes = writes
         self.clock: SetClock = storage.clock
         self.room = WaitingRoom(writes, storage.clock)
+        self.submits = ProcessWrites(storage.database, self.room)
+        """Submits that hand out what they store, as those of a server do."""
 
     def offer(self, worker: Worker, **offered: str) -> Offer:
         offer = {"executortype": "cli", "location": "", "cpu": "", "mem": ""} | offered
@@ -90,10 +92,16 @@ class Room:
         assert await self.room.take(self.offer(stranger), stranger.identity, timeout=-1) is None
 
     async def submit(self, classid: int, **fields: object) -> Process[Raw]:
-        """Store a process, as a call of this server does."""
+        """Store a process of which the room is told once it is committed."""
         process = await self.storage.submit(classid, **fields)
         self.room.arrived(classid, process.prioritytime)
         return process
+
+    async def submit_and_hand_out(self, *classids: int, key: str = "", **fields: object) -> list[Process[Raw]]:
+        """Store processes of these classes together, as a call of a server does; none when they were not stored."""
+        processes = [self.storage.process(**fields) for _ in classids]
+        stored = await self.submits.submit(Submission(processes=processes, classids=classids, idempotencykey=key))
+        return processes if stored else []
 
 
 @contextlib.asynccontextmanager
@@ -110,4 +118,5 @@ async def open_room(storage: Storage) -> AsyncIterator[Room]:
         claims.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await claims
+        await opened.submits.finish()
         await writes.close()

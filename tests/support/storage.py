@@ -28,9 +28,10 @@ from kolony.model.processes import Process, ProcessState, priority_time
 from kolony_apiserver.clock import from_ns
 from kolony_apiserver.queue import requirements
 from kolony_apiserver.services.processes import new_process_id
-from kolony_apiserver.store.assignments import AssignmentWrites, Claimed, Reach, Seat
-from kolony_apiserver.store.database import Database
+from kolony_apiserver.store.assignments import AssignmentWrites, Claim, Search, Seat
+from kolony_apiserver.store.database import Database, Row
 from kolony_apiserver.store.processes import (
+    Arrival,
     Ended,
     Ending,
     ProcessWrites,
@@ -40,7 +41,7 @@ from kolony_apiserver.store.processes import (
 )
 from kolony_apiserver.store.unit import Store
 
-LOWEST = -(2**63)
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 _SPEC = msgspec.json.Decoder(FunctionSpec[Raw])
 
@@ -193,16 +194,20 @@ class Storage:
         return [each.processid for each in processes]
 
     async def claim(
-        self, *parties: tuple[Iterable[Worker], Iterable[int | tuple[int, int]]], now: datetime | None = None
+        self,
+        *parties: tuple[Iterable[Worker], Iterable[int | tuple[int, int]]],
+        high: int = HIGHEST,
+        now: datetime | None = None,
     ) -> tuple[dict[str, list[Process[Raw]]], dict[int, int | None]]:
         """Claim for parties of workers, each over its classes (an id, or an id and the prioritytime to start from).
 
         What each worker got, by name, and what waits next in each class.
         """
         seats: list[Seat] = []
-        reach: list[Reach] = []
+        searches: list[Search] = []
         names: list[str] = []
-        for number, (workers, classes) in enumerate(parties, start=1):
+        for number, (members, classes) in enumerate(parties, start=1):
+            workers = list(members)
             for worker in workers:
                 names.append(worker.name)
                 seats.append(
@@ -216,8 +221,9 @@ class Storage:
                 )
             for each in classes:
                 classid, low = each if isinstance(each, tuple) else (each, LOWEST)
-                reach.append(Reach(grp=number, classid=classid, low=low))
-        claimed: Claimed = await self.assignments.claim(seats, reach, now or self.clock.now())
+                searches.append(Search(grp=number, classid=classid, low=low, high=high, most=len(workers)))
+        claim = Claim(seats=seats, searches=searches, now=now or self.clock.now())
+        claimed = await self.assignments.claim(claim)
         given: dict[str, list[Process[Raw]]] = {}
         for seat, process in sorted(claimed.processes.items()):
             given.setdefault(names[seat], []).append(process)
@@ -281,11 +287,27 @@ async def together(*work: Awaitable[Any]) -> list[Any]:
     return list(done)
 
 
+class Nobody:
+    """Nobody waits for processes."""
+
+    def arrived(self, classid: int, prioritytime: int) -> None:
+        pass
+
+    async def handover(self, arrivals: Iterable[Arrival]) -> None:
+        pass
+
+    def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
+        raise AssertionError("nothing was claimed")
+
+    def not_handed_over(self) -> None:
+        raise AssertionError("nothing was claimed")
+
+
 @asynccontextmanager
 async def open_storage(dsn: str) -> AsyncIterator[Storage]:
     """The store of one server on a migrated database."""
     async with Database(dsn) as database:
-        storage = Storage(dsn, database, ProcessWrites(database), AssignmentWrites(database))
+        storage = Storage(dsn, database, ProcessWrites(database, Nobody()), AssignmentWrites(database))
         try:
             yield storage
         finally:

@@ -1,7 +1,8 @@
 """The waiting room: assign calls park here in memory until a claim has something for them.
 
-A parked call holds no connection and no transaction. One loop claims for all who wait; while a claim runs, further
-calls and arrivals gather for the next. Life of a call:
+A parked call holds no connection and no transaction. One claim at a time serves all who wait; while it runs, further
+calls and arrivals gather for the next. A loop makes the claims, or a submit makes one along with what it stores when
+somebody waits for that. Life of a call:
 
     parked --(claim begins)--> claiming --(got one)--> seated
        ^                          |
@@ -22,7 +23,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from msgspec import Raw
@@ -34,7 +35,9 @@ from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
 from kolony_apiserver.queue.classes import ClassIndex, RequirementClass, ShelfKey, View, best, members, shelves_for
 from kolony_apiserver.queue.requirements import Offer, Requirements
-from kolony_apiserver.store.assignments import AssignmentWrites, Reach, Seat, StoredClass
+from kolony_apiserver.store.assignments import AssignmentWrites, Claim, Claimed, Search, Seat, StoredClass
+from kolony_apiserver.store.database import Query, Row
+from kolony_apiserver.store.processes import Arrival
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,8 @@ MAX_SEATS = 256
 """Most calls served by one claim."""
 
 _WATCHED_FROM = 0.05
-_LOWEST = -(2**63)
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_WIDER = 8
 _PROBED_AT_ONCE = 5_000
 _NEW_CLASSES = timedelta(seconds=10)
 
@@ -106,33 +110,48 @@ class Benches:
 
 
 class Plan:
-    """One claim: the calls it serves, in the order of their seats, and what each group of them searches."""
+    """One claim: the calls it serves, in the order of their seats, and the classes that each group of them searches."""
 
-    __slots__ = ("_groups", "calls", "reach", "seats")
+    __slots__ = ("_searches", "_seats", "bounded", "calls", "searched")
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.seats: list[Seat] = []
-        self.reach: list[Reach] = []
-        self._groups = 0
+        self.bounded = False
+        """Whether a group leaves out classes that it could search, and takes nothing that may come after theirs."""
+        self.searched: set[int] = set()
+        """The classes that are searched."""
+        self._seats: list[Seat] = []
+        self._searches: list[Search] = []
 
-    def add(self, calls: list[Call], classes: list[RequirementClass]) -> None:
-        """Take in a group of calls and the classes to search for them."""
-        self._groups += 1
+    def add(self, calls: Sequence[Call], classes: Iterable[RequirementClass], high: int) -> None:
+        """Take in a group of calls, the classes to search for them, and the prioritytime up to which they may take."""
+        group = len(self._searches)
+        self.bounded = self.bounded or high < _HIGHEST
         for each in classes:
             each.look()
             low = _LOWEST if each.head is None else each.head
-            self.reach.append(Reach(grp=self._groups, classid=each.classid, low=low))
+            self._searches.append(Search(grp=group, classid=each.classid, low=low, high=high, most=len(calls)))
+            self.searched.add(each.classid)
         for call in calls:
             seat = Seat(
-                seat=len(self.seats),
-                grp=self._groups,
+                seat=len(self._seats),
+                grp=group,
                 colonyname=call.offer.colonyname,
                 executorid=call.executorid,
                 executorname=call.offer.executorname,
             )
-            self.seats.append(seat)
+            self._seats.append(seat)
+            call.claiming = True
         self.calls += calls
+
+    def claim(self, now: datetime) -> Claim:
+        """The claim to make."""
+        return Claim(seats=self._seats, searches=self._searches, now=now)
+
+    def end(self) -> None:
+        """The claim was made, or failed."""
+        for call in self.calls:
+            call.claiming = False
 
 
 class WaitingRoom:
@@ -152,7 +171,10 @@ class WaitingRoom:
         self._paused: set[str] = set()
         self._stirred = asyncio.Event()
         self._adding = asyncio.Lock()
+        self._claiming = asyncio.Lock()
+        self._handover = Plan()
         self._probed = 0
+        self._width = 1
         self._open = True
 
     def __len__(self) -> int:
@@ -252,6 +274,49 @@ class WaitingRoom:
             self._news[classid] = None
             self._stirred.set()
 
+    async def handover(self, arrivals: Iterable[Arrival]) -> Query | None:
+        """A claim to make in the transaction that stores these; `None` where nobody waits for them, or one is made.
+
+        `handed_over` or `not_handed_over` has to follow; no other claim is made before.
+        """
+        if self._claiming.locked():
+            return None
+        wanted = [arrival for arrival in arrivals if self._is_wanted(arrival[0])]
+        if not wanted:
+            return None
+        for arrival in wanted:
+            self.arrived(*arrival)
+        await self._claiming.acquire()
+        self._handover = self._plan(self._chosen())
+        return self._handover.claim(self._clock.now()).query()
+
+    def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
+        """Give out what was claimed with a submit, and tell of what was stored in classes that were not searched."""
+        plan = self._end_handover()
+        self._settle(plan, Claimed.of(rows))
+        for classid, prioritytime in stored:
+            if classid not in plan.searched:
+                self.arrived(classid, prioritytime)
+
+    def not_handed_over(self) -> None:
+        """Leave those who wait where they are: the transaction failed."""
+        self._look_again(self._end_handover())
+
+    def _end_handover(self) -> Plan:
+        plan, self._handover = self._handover, Plan()
+        plan.end()
+        self._claiming.release()
+        self._stirred.set()
+        return plan
+
+    def _is_wanted(self, classid: int) -> bool:
+        each = self._index.get(classid)
+        return (
+            each is not None
+            and each.colonyname not in self._paused
+            and next(self._benches.takers(each), None) is not None
+        )
+
     def pause(self, colonyname: str) -> None:
         """Stop claiming for a colony."""
         self._paused.add(colonyname)
@@ -338,16 +403,18 @@ class WaitingRoom:
 
     async def _claim_once(self) -> None:
         """Claim for those whom the news concerns."""
-        plan = self._plan(self._chosen())
-        if not plan.seats:
-            return
-        for call in plan.calls:
-            call.claiming = True
-        try:
-            claimed = await self._writes.claim(plan.seats, plan.reach, self._clock.now())
-        finally:
-            for call in plan.calls:
-                call.claiming = False
+        async with self._claiming:
+            plan = self._plan(self._chosen())
+            if not plan.calls:
+                return
+            try:
+                claimed = await self._writes.claim(plan.claim(self._clock.now()))
+            finally:
+                plan.end()
+            self._settle(plan, claimed)
+        await self._put_back()
+
+    def _settle(self, plan: Plan, claimed: Claimed) -> None:
         # No await before all are answered: a call that ends in between would lose its process.
         for number, call in enumerate(plan.calls):
             if (process := claimed.processes.get(number)) is not None:
@@ -356,9 +423,20 @@ class WaitingRoom:
                 call.answer(process)
         if self._note_heads(claimed.heads) or claimed.processes:
             # Where something moved, whoever got nothing may find something elsewhere, and others what is left.
-            self._new.update((id(call), call) for call in plan.calls if not call.future.done())
+            self._look_again(plan)
             self._news.update(dict.fromkeys(classid for classid, head in claimed.heads.items() if head is not None))
-        await self._put_back()
+        self._widen(plan, served=bool(claimed.processes))
+
+    def _look_again(self, plan: Plan) -> None:
+        self._new.update((id(call), call) for call in plan.calls if not call.future.done())
+
+    def _widen(self, plan: Plan, *, served: bool) -> None:
+        """Search more classes where the first of them had nothing: what waited there ended, or somebody holds it."""
+        if served or not plan.bounded:
+            self._width = 1
+        else:
+            self._width *= _WIDER
+            self._look_again(plan)
 
     def _chosen(self) -> list[Call]:
         """The calls to claim for now: as many as the news can serve, and those that are new."""
@@ -380,25 +458,36 @@ class WaitingRoom:
         return [call for call in chosen.values() if not call.future.done()]
 
     def _plan(self, calls: Iterable[Call]) -> Plan:
-        """Group the calls by what they can take, and choose the classes each group searches."""
-        groups: dict[tuple[View, ...], list[Call]] = {}
+        """Group the calls by the classes they search."""
+        views: dict[tuple[View, ...], list[Call]] = {}
         for call in calls:
-            groups.setdefault(self._index.views(call.offer), []).append(call)
+            views.setdefault(self._index.views(call.offer), []).append(call)
+        groups: dict[tuple[int, ...], tuple[list[Call], list[RequirementClass]]] = {}
+        for reach, alike in views.items():
+            classes, high = self._classes(reach, alike)
+            group, _ = groups.setdefault((high, *(each.classid for each in classes)), ([], classes))
+            group += alike
         plan = Plan()
-        for views, group in groups.items():
-            classes = best(views, len(group))
-            if not classes and any(call.once and not call.tried for call in group):
-                # Nothing is known to wait, but whoever asks only once is owed a look.
-                classes = list(members(views, start=0, count=_PROBED_AT_ONCE))
+        for (high, *_), (group, classes) in groups.items():
             for call in group:
                 call.tried = True
             if classes:
-                plan.add(group, classes)
+                plan.add(group, classes, high)
         return plan
+
+    def _classes(self, views: tuple[View, ...], calls: Sequence[Call]) -> tuple[list[RequirementClass], int]:
+        """The classes that these calls search, and up to which prioritytime."""
+        width = min(len(calls) * self._width, _PROBED_AT_ONCE)
+        found = best(views, width + 1)
+        if not found and any(call.once and not call.tried for call in calls):
+            # Nothing is known to wait, but whoever asks only once is owed a look.
+            return list(members(views, start=0, count=_PROBED_AT_ONCE)), _HIGHEST
+        beyond = found[width].head if width < min(len(found), _PROBED_AT_ONCE) else None
+        return found[:width], _HIGHEST if beyond is None else beyond
 
     def _end_single_attempts(self, error: KolonyError | None) -> None:
         for call in list(self._single.values()):
-            if call.future.done():
+            if call.future.done() or call.claiming:
                 continue
             if error is not None:
                 call.future.set_exception(error)

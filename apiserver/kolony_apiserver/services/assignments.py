@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from msgspec import Raw
@@ -46,7 +47,8 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
     if process is not None:
         parts.metrics.assign_seconds.observe(parts.clock.monotonic() - asked)
         parts.homes.put(process.processid, context.colony)
-        parts.hub.publish(process)
+        # After those who submitted it are answered: subscribers hear of its states in their order.
+        asyncio.get_running_loop().call_soon(parts.hub.publish, process)
         return process
     if not await context.store.assignments.is_paused(message.colonyname):
         raise NotFound("No process available for assignment")

@@ -78,8 +78,7 @@ async def _submit(
     else:
         raise ServerError("the requirement class of this process vanished again and again; try again")
     parts.metrics.submitted.inc(len(processes))
-    for process, classid in zip(processes, classids, strict=True):
-        parts.room.arrived(classid, process.prioritytime)
+    for process in processes:
         parts.hub.publish(process)
     return processes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec import Raw
@@ -13,7 +13,7 @@ from msgspec import Raw
 from kolony.crypto import Identity
 from kolony.model.base import ColonyName
 from kolony.model.processes import Process
-from kolony_apiserver.store.database import Database, Row, records
+from kolony_apiserver.store.database import Database, Query, Row, records
 from kolony_apiserver.store.processes import process_from
 from kolony_apiserver.store.repository import Repository
 
@@ -21,7 +21,7 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
-    """One call that waits for work, and the group of calls that can take the same."""
+    """One call that waits for work, and the group of calls that search the same classes."""
 
     seat: int
     grp: int
@@ -30,12 +30,28 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     executorname: str
 
 
-class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """A class that a group can take from, searched from the prioritytime ``low`` on."""
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that a group takes from: the prioritytimes from ``low`` to ``high``, and the ``most`` it can take."""
 
     grp: int
     classid: int
     low: int
+    high: int
+    most: int
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls that wait, and where to search for them."""
+
+    seats: Sequence[Seat]
+    searches: Sequence[Search]
+    now: datetime
+
+    def query(self) -> Query:
+        """The query whose rows say what was handed out."""
+        return Query(
+            "claim_processes", {"seats": records(self.seats), "searches": records(self.searches), "now": self.now}
+        )
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +59,12 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
     processes: dict[int, Process[Raw]]
     heads: dict[int, int | None]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """The outcome that the rows of a claim's query tell."""
+        processes = {row["seat"]: process_from(row) for row in rows if row["seat"] is not None}
+        return cls(processes=processes, heads={row["searched"]: row["nextprioritytime"] for row in rows})
 
 
 class StoredClass(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +83,10 @@ class AssignmentWrites:
         self._claims = database.lane()
         self._probes = database.lane()
 
-    async def claim(self, seats: Sequence[Seat], reach: Sequence[Reach], now: datetime) -> Claimed:
+    async def claim(self, claim: Claim) -> Claimed:
         """Hand out waiting processes."""
-        rows = await self._claims.all("claim_processes", seats=records(seats), reach=records(reach), now=now)
-        processes = {row["seat"]: process_from(row) for row in rows if row["seat"] is not None}
-        return Claimed(processes=processes, heads={row["searched"]: row["nextprioritytime"] for row in rows})
+        [rows] = await self._claims.together(claim.query())
+        return Claimed.of(rows)
 
     async def release(self, process: Process[Raw]) -> tuple[int, int] | None:
         """Put back a process that nobody learned of; its class and prioritytime if it was still out."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 from psycopg import AsyncConnection, OperationalError
@@ -149,6 +150,13 @@ class Session:
             await self._pool.putconn(connection)
 
 
+class Query(NamedTuple):
+    """A named query and its parameters."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
 class Lane:
     """One autocommitting connection, made when first needed and again after it broke.
 
@@ -163,16 +171,18 @@ class Lane:
 
     async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Run one query in a transaction of its own; its rows."""
-        async with self._turn:
-            return await self._all(name, parameters)
+        return (await self.together(Query(name, parameters)))[0]
 
-    async def _all(self, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        with translated():
-            connection = self._connection
-            if connection is None or connection.closed or _hung_up(connection):
-                connection = await self._connect()
-            cursor = await connection.execute(queries()[name], parameters)
-            return await cursor.fetchall() if cursor.description else []
+    async def together(self, *given: Query) -> list[list[dict[str, Any]]]:
+        """Run queries in order in one transaction, sent at once; the rows of each."""
+        async with self._turn:
+            with translated():
+                connection = self._connection
+                if connection is None or connection.closed or _hung_up(connection):
+                    connection = await self._connect()
+                async with connection.pipeline() if len(given) > 1 else nullcontext():
+                    cursors = [await connection.execute(queries()[each.name], each.parameters) for each in given]
+                return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     async def _connect(self) -> Connection:
         await self.close()

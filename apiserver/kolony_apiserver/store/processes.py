@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -14,7 +15,7 @@ from kolony.model.base import NO_TIME, ColonyName
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process, ProcessState
 from kolony_apiserver.store.batch import Batch
-from kolony_apiserver.store.database import Database, Lane, Row, records
+from kolony_apiserver.store.database import Database, Lane, Query, Row, records
 from kolony_apiserver.store.repository import Repository
 
 SPEC = msgspec.json.Decoder(FunctionSpec[Raw])
@@ -73,10 +74,34 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     attributes: list[Attribute]
 
 
-class ProcessWrites:
-    """The batches that submit and close."""
+Arrival = tuple[int, int]
+"""The class and the prioritytime of a process that waits."""
 
-    def __init__(self, database: Database) -> None:
+
+class Takers(Protocol):
+    """Those who wait for processes."""
+
+    def arrived(self, classid: int, prioritytime: int) -> None:
+        """Tell them of a process that is committed."""
+
+    async def handover(self, arrivals: Iterable[Arrival]) -> Query | None:
+        """A claim for them to make in the transaction that stores these, or `None`."""
+
+    def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
+        """Give out what was claimed, and tell of the rest that was stored; all is committed."""
+
+    def not_handed_over(self) -> None:
+        """Leave them where they are: the transaction failed."""
+
+
+class ProcessWrites:
+    """The batches that submit and close.
+
+    Where somebody waits for what is submitted, the same transaction hands it out: one commit less until it runs.
+    """
+
+    def __init__(self, database: Database, takers: Takers) -> None:
+        self._takers = takers
         self._submit_lane: Lane = database.lane()
         self._close_lane: Lane = database.lane()
         self._submissions: Batch[Submission, bool] = Batch(self._store)
@@ -103,9 +128,23 @@ class ProcessWrites:
             for number, submission in enumerate(submissions)
             for process, classid in zip(submission.processes, submission.classids, strict=True)
         ]
-        rows = await self._submit_lane.all("submit_processes", calls=records(calls))
-        stored = {row["submission"] for row in rows}
-        return [number in stored for number in range(len(submissions))]
+        submit = Query("submit_processes", {"calls": records(calls)})
+        claim = await self._takers.handover((call.classid, call.prioritytime) for call in calls)
+        try:
+            answers = await self._submit_lane.together(submit, *([] if claim is None else [claim]))
+        except BaseException:
+            if claim is not None:
+                self._takers.not_handed_over()
+            raise
+        submitted = {row["submission"] for row in answers[0]}
+        stored = [(call.classid, call.prioritytime) for call in calls if call.submission in submitted]
+        # Before the answers to the submits are made: who waits for work does not wait for those.
+        if claim is not None:
+            self._takers.handed_over(answers[1], stored)
+        else:
+            for arrival in stored:
+                self._takers.arrived(*arrival)
+        return [number in submitted for number in range(len(submissions))]
 
     async def _close(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
         calls = [msgspec.structs.asdict(ending) | {"no": number} for number, (ending, _) in enumerate(endings)]

@@ -101,6 +101,34 @@ class TestWaking:
         order = [await room.once(worker, location="here") for _ in range(4)]
         assert order == [first.processid, middle.processid, late.processid, None]
 
+    async def test_that_holds_also_where_the_first_of_a_class_ended(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        """What the room knows to wait first in a class may be gone, and the next in it come after others."""
+        plain, named = await storage.add_class(), await storage.add_class(executornames=["worker"])
+        await room.room.tick()
+        ended = await room.submit(plain, priority=2)
+        first = await room.submit(named, priority=1)
+        last = await room.submit(plain)
+        async with storage.unit() as store:
+            assert await store.processes.cancel("colony", ended.processid, now=storage.clock.now())
+        assert [await room.once(worker) for _ in range(3)] == [first.processid, last.processid, None]
+
+    async def test_where_all_that_waited_in_many_classes_ended(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        for number in range(600):
+            await storage.submit(await storage.add_class(cpu=f"{number + 1}m"), priority=1)
+        await room.room.tick()
+        async with storage.unit() as store:
+            await store.processes.remove_all("colony", 0)
+        classid = await storage.add_class()
+        await room.room.tick()
+        left = await room.submit(classid)
+        claims = room.writes.claims
+        assert await room.once(worker) == left.processid
+        assert room.writes.claims - claims < 8
+
     async def test_however_many_wait_for_something_else(
         self, room: Room, storage: Storage, worker: Worker, second: Worker
     ) -> None:
@@ -143,6 +171,156 @@ class TestWaking:
         call = await room.park(worker)
         await room.room.tick()
         assert await got(call) == held.processid
+
+    async def test_nor_is_what_waits_in_another_class(self, room: Room, storage: Storage, worker: Worker) -> None:
+        first, second = await storage.add_class(), await storage.add_class(cpu="1m")
+        await room.room.tick()
+        held = await room.submit(first)
+        process = await room.submit(second)
+        await room.submit(first)
+        async with storage.stranger() as stranger:
+            await stranger.execute("select from processes where processid = %s for update", [held.processid])
+            assert await room.once(worker) == process.processid
+
+
+class TestHandover:
+    """A submit hands out what it stores to those who wait, in its own transaction."""
+
+    async def test_who_waits_gets_it_without_a_claim_of_the_loop(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        call = await room.park(worker)
+        room.writes.failures.append(AssertionError("the loop claims"))
+        [process] = await room.submit_and_hand_out(classid)
+        assert await got(call) == process.processid
+        assert await storage.states() == {process.processid: 1}
+        await storage.require_true_counts()
+
+    async def test_what_nobody_takes_is_known_to_wait(
+        self, room: Room, storage: Storage, worker: Worker, second: Worker
+    ) -> None:
+        mine, other = await storage.add_class(), await storage.add_class(executornames=["second"])
+        await room.room.tick()
+        call = await room.park(worker)
+        first, left, for_other = await room.submit_and_hand_out(mine, mine, other)
+        assert await got(call) == first.processid
+        assert [await got(asyncio.create_task(room.take(each))) for each in (worker, second)] == [
+            left.processid, for_other.processid,
+        ]  # fmt: skip
+
+    async def test_of_many_who_wait_each_gets_one(
+        self, room: Room, storage: Storage, worker: Worker, second: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        calls = [await room.park(each) for each in (worker, second, worker)]
+        processes = await room.submit_and_hand_out(*[classid] * 3)
+        assert [await got(call) for call in calls] == [each.processid for each in processes]
+
+    async def test_a_submit_that_is_repeated_hands_out_nothing(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        first = await room.park(worker)
+        [process] = await room.submit_and_hand_out(classid, key="key")
+        assert await got(first) == process.processid
+        second = await room.park(worker)
+        assert await room.submit_and_hand_out(classid, key="key") == []
+        await room.settled()
+        assert not second.done()
+        [process] = await room.submit_and_hand_out(classid, key="another")
+        assert await got(second) == process.processid
+
+    async def test_a_submit_that_fails_leaves_those_who_wait_where_they_are(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        call = await room.park(worker)
+        with pytest.raises(KolonyError):
+            await room.submit_and_hand_out(classid, label="\0")
+        await room.settled()
+        assert not call.done()
+        [process] = await room.submit_and_hand_out(classid)
+        assert await got(call) == process.processid
+
+    async def test_beside_a_claim_of_the_loop_a_submit_only_stores(
+        self, room: Room, storage: Storage, worker: Worker, second: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        calls = [await room.park(each) for each in (worker, second)]
+        room.writes.after.clear()
+        waiting = await room.submit(classid)
+        await room.writes.committed.wait()
+        [process] = await room.submit_and_hand_out(classid)
+        assert await storage.states() == {waiting.processid: 1, process.processid: 0}
+        room.writes.after.set()
+        assert {await got(call) for call in calls} == {waiting.processid, process.processid}
+
+    async def test_a_call_that_times_out_meanwhile_still_gets_it(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        call = await room.park(worker)
+        async with storage.stranger() as stranger:
+            await stranger.execute("select from classes where classid = %s for update", [classid])
+            submit = asyncio.create_task(room.submit_and_hand_out(classid))
+            await storage.blocked()
+            room.room.shut()
+            await room.room.tick()
+            assert not call.done()
+        [process] = await submit
+        assert await got(call) == process.processid
+
+    async def test_what_goes_to_a_client_that_left_waits_again(
+        self, room: Room, storage: Storage, worker: Worker
+    ) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        call = await room.park(worker)
+        async with storage.stranger() as stranger:
+            await stranger.execute("select from classes where classid = %s for update", [classid])
+            submit = asyncio.create_task(room.submit_and_hand_out(classid))
+            await storage.blocked()
+            call.cancel()
+            await asyncio.wait([call])
+        [process] = await submit
+        assert await room.once(worker) == process.processid
+
+    async def test_a_paused_colony_gets_nothing(self, room: Room, storage: Storage, worker: Worker) -> None:
+        classid = await storage.add_class()
+        await room.room.tick()
+        call = await room.park(worker)
+        async with storage.unit() as store:
+            await store.assignments.set_paused("colony", paused=True)
+        [process] = await room.submit_and_hand_out(classid)
+        await room.settled()
+        assert not call.done()
+        assert await storage.states() == {process.processid: 0}
+
+
+class TestOverlap:
+    """Calls that share some of the classes they search, and not all."""
+
+    async def test_they_share_without_doubles(
+        self, room: Room, storage: Storage, worker: Worker, second: Worker
+    ) -> None:
+        shared, own = await storage.add_class(), await storage.add_class(executornames=["second"])
+        await room.room.tick()
+        [left, right], others = [[await room.park(each) for _ in range(2)] for each in (worker, second)]
+        processes = [each.processid for each in await room.submit_and_hand_out(shared, own, shared, own)]
+        await room.settled()
+        given = [call.result() for call in (left, right, *others) if call.done()]
+        assert len(set(given)) == len(given)
+        waiting = {processid for processid, state in (await storage.states()).items() if state == 0}
+        assert waiting == set(processes) - set(given)
+        assert waiting <= {processes[1], processes[3]}
+        assert not waiting or all(call.done() for call in others)
 
 
 class TestEnding:

@@ -64,20 +64,32 @@ async def test_more_seats_than_processes(storage: Storage) -> None:
     assert heads == {classid: None}
 
 
-async def test_groups_that_overlap_share_without_doubles(storage: Storage) -> None:
-    """Each takes in turn the smallest that it reaches and that is left."""
+async def test_each_group_takes_from_its_classes(storage: Storage) -> None:
     left, right = await workers(storage, 2, "left"), await workers(storage, 2, "right")
-    shared, own = await storage.add_class(), await storage.add_class(cpu="1m")
-    first = await storage.submit_many(shared, 3)
-    later = await storage.submit_many(own, 2)
+    one, other = await storage.add_class(), await storage.add_class(cpu="1m")
+    first = await storage.submit_many(one, 3)
+    later = await storage.submit_many(other, 1)
 
-    given, heads = await storage.claim((left, [shared]), (right, [own, shared]))
+    given, heads = await storage.claim((left, [one]), (right, [other]))
 
-    assert [given[worker.name][0].processid for worker in left] == first[:2]
-    assert [given[worker.name][0].processid for worker in right] == [first[2], later[0]]
-    assert heads[shared] is None
+    assert {name: ids(got) for name, got in given.items()} == {
+        "left0": [first[0]], "left1": [first[1]], "right0": [later[0]],
+    }  # fmt: skip
+    assert heads[other] is None
     states = await storage.states()
-    assert [states[each] for each in first + later] == [1, 1, 1, 1, 0]
+    assert [states[each] for each in first + later] == [1, 1, 0, 1]
+    await storage.require_true_counts()
+
+
+async def test_of_groups_that_find_the_same_one_gets_it(storage: Storage) -> None:
+    left, right = await workers(storage, 2)
+    shared, own = await storage.add_class(), await storage.add_class(cpu="1m")
+    process = await storage.submit(shared)
+
+    given, heads = await storage.claim(([left], [shared]), ([right], [own, shared]))
+
+    assert [each.processid for got in given.values() for each in got] == [process.processid]
+    assert heads == {shared: None, own: None}
     await storage.require_true_counts()
 
 
@@ -90,26 +102,33 @@ async def test_a_search_starts_where_it_is_told(storage: Storage) -> None:
     assert heads == {classid: second.prioritytime}
 
 
+async def test_nothing_is_taken_from_beyond_the_bound(storage: Storage) -> None:
+    """There, something in a class that is not searched may come first."""
+    team = await workers(storage, 2)
+    classid = await storage.add_class()
+    first, second = [await storage.submit(classid) for _ in range(2)]
+    given, heads = await storage.claim((team, [classid]), high=first.prioritytime)
+    assert {name: ids(got) for name, got in given.items()} == {"e0": [first.processid]}
+    assert heads == {classid: second.prioritytime}
+
+
 @pytest.mark.parametrize("state", [ExecutorState.PENDING, ExecutorState.REJECTED, ExecutorState.UNREGISTERED])
 async def test_who_may_not_work_takes_nothing_and_keeps_nobody_from_it(storage: Storage, state: ExecutorState) -> None:
     outsider = await storage.add_executor("outsider", state=state)
-    beside, after = await workers(storage, 2)
+    team = await workers(storage, 2)
     classid = await storage.add_class()
     waiting = await storage.submit_many(classid, 2)
 
-    given, _ = await storage.claim(([outsider, beside], [classid]), ([after], [classid]))
+    given, _ = await storage.claim(([outsider, *team], [classid]))
 
     assert {name: ids(got) for name, got in given.items()} == {"e0": [waiting[0]], "e1": [waiting[1]]}
 
 
-async def test_a_group_of_which_nobody_may_work_keeps_no_other_from_it(storage: Storage) -> None:
+async def test_where_nobody_may_work_all_stays_as_it_is(storage: Storage) -> None:
     outsider = await storage.add_executor("outsider", state=ExecutorState.REJECTED)
-    (worker,) = await workers(storage, 1)
     classid = await storage.add_class()
-    (waiting,) = await storage.submit_many(classid, 1)
-    given, _ = await storage.claim(([outsider], [classid]), ([worker], [classid]))
-    assert {name: ids(got) for name, got in given.items()} == {"e0": [waiting]}
-    assert await storage.claim(([outsider], [classid])) == ({}, {})
+    process = await storage.submit(classid)
+    assert await storage.claim(([outsider], [classid])) == ({}, {classid: process.prioritytime})
 
 
 async def test_an_executor_with_a_new_key_takes_nothing_under_the_old_one(storage: Storage) -> None:

@@ -14,13 +14,12 @@ from typing import Any
 import psycopg
 import pytest
 from plans import explain, prepare
-from storage import copy_database
+from storage import HIGHEST, LOWEST, copy_database
 
 from kolony_apiserver.store import database
 from kolony_apiserver.store.queries import queries
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-LOWEST = -(2**63)
 
 FILL = """
 insert into colonies (colonyname, colonyid) values ('big', 'owner'), ('small', 'owner');
@@ -41,7 +40,8 @@ select 'p' || n, case when n % 1000 = 0 then 'small' else 'big' end, 1 + n % 100
        case when n > 120000 then 'id' || n % 2000 else '' end, case when n > 120000 then 'e' || n % 2000 else '' end,
        'cli', 'echo', '', '{}'
 from generate_series(1, 150000) n;
-insert into attributes select 'a' || n, 'p' || n, 3, 'k', 'v' from generate_series(1, 150000, 10) n;
+insert into attributes select 'a' || n, 'p' || n, 3, 'k', 'v' from generate_series(1, 150000, 10) n
+where exists (select from processes where processid = 'p' || n);
 insert into submissions
 select 'big', 'initiator', 'key' || n, array['p' || n], timestamptz '2026-01-01' + n * interval '1 second'
 from generate_series(1, 20000) n;
@@ -76,13 +76,13 @@ SEATS = [
     {"seat": n, "grp": 1, "colonyname": "big", "executorid": f"id{n + 1}", "executorname": f"e{n + 1}"}
     for n in range(8)
 ]
-REACH = [{"grp": 1, "classid": n, "low": LOWEST} for n in range(1, 9)]
+SEARCHES = [{"grp": 1, "classid": n, "low": LOWEST, "high": HIGHEST, "most": 8} for n in range(1, 9)]
 
 HOT: dict[str, dict[str, Any]] = {
     "submit_processes": {"calls": json.dumps(SUBMISSIONS)},
     "claim_processes": {
         "seats": json.dumps(SEATS),
-        "reach": json.dumps(REACH),
+        "searches": json.dumps(SEARCHES),
         "now": NOW,
     },
     "release_process": {"processid": "p120001", "attempt": 0},
@@ -175,6 +175,33 @@ def analysed_dsn(postgres_dsn: str, filled_dsn: str) -> str:
     return dsn
 
 
+@pytest.fixture(scope="module")
+def small_dsn(postgres_dsn: str, template_dsn: str) -> str:
+    """A database with a few hundred processes, most of them running, of which the planner knows nothing."""
+    dsn = copy_database(postgres_dsn, template_dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("alter table processes set (autovacuum_enabled = off)")
+        for statement in FILL.split(";\n"):
+            connection.execute(statement.replace("(1, 150000)", "(120600, 121100)").encode())
+    return dsn
+
+
+@pytest.fixture(scope="module")
+def small_analysed_dsn(postgres_dsn: str, small_dsn: str) -> str:
+    """The same database after the planner has looked at it."""
+    dsn = copy_database(postgres_dsn, small_dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("vacuum analyze")
+    return dsn
+
+
+@pytest.fixture(params=["small_dsn", "small_analysed_dsn"])
+def small(request: pytest.FixtureRequest) -> str:
+    """The small database, before and after the planner has looked at it."""
+    dsn: str = request.getfixturevalue(request.param)
+    return dsn
+
+
 @pytest.fixture(params=["filled_dsn", "analysed_dsn"])
 def filled(request: pytest.FixtureRequest) -> str:
     """The database, before and after the planner has looked at it."""
@@ -219,6 +246,16 @@ def test_a_plan_made_on_empty_tables_goes_by_index(name: str, template_dsn: str)
         prepare(connection, name)
         plan = explain(connection, name, (HOT | OTHER)[name], run=False)
     assert plan.scanned() & BIG == set()
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_plan_made_on_small_tables_finds_processes_one_by_one(name: str, small: str) -> None:
+    """A server keeps such plans while the tables grow: reading all that runs would look cheap to the planner."""
+    with psycopg.connect(small, autocommit=True, options=database.LANE_OPTIONS) as connection:
+        prepare(connection, name)
+        plan = explain(connection, name, HOT[name], run=False)
+    used = {node.get("Index Name") for node in plan.nodes() if node.get("Relation Name") == "processes"}
+    assert used <= {"processes_pkey", "processes_queue", None}
 
 
 def test_no_query_about_processes_is_left_out() -> None:

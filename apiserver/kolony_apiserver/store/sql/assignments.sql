@@ -1,12 +1,13 @@
 -- claim_processes: give waiting processes to the executors that wait, in one statement for all of them.
--- A seat is one waiting call; calls that can take the same processes form a group. Every group names the classes
--- it reaches, each with the prioritytime from which the search starts. Groups take in turn, each the smallest
--- prioritytimes that it reaches; seats of executors that may not work take nothing and keep nobody from it.
+-- A seat is one waiting call; calls that search the same classes form a group. A search goes from one prioritytime to
+-- another, beyond which something in a class that is not searched may come first. Each group takes the smallest
+-- prioritytimes that it finds, in the order of its seats; seats of executors that may not work take nothing and keep
+-- nobody from it. Of two groups that find the same process one gets it, and the other may look again.
 -- Executors are locked so that removing one waits for this claim and then finds what it was given; one that is
 -- being removed is passed over, so that a claim waits for nobody. Answers a row per class that was searched, with
 -- the prioritytime of what waits there next, joined to what was handed out of it.
-with recursive seat as materialized (
-    select s.seat, s.grp, s.executorid, s.executorname
+with seat as materialized (
+    select s.seat, s.grp, row_number() over (partition by s.grp order by s.seat) as nth, s.executorid, s.executorname
     from json_to_recordset(%(seats)s::json) as s (
         seat integer, grp integer, colonyname text, executorid text, executorname text
     )
@@ -17,65 +18,34 @@ with recursive seat as materialized (
           and e.executorid = s.executorid and e.state = 1
         for key share skip locked
     ) e
-    join colonies c on c.colonyname = s.colonyname
-    where not c.paused
-), party as materialized (
-    select grp, (row_number() over (order by grp))::integer as no, count(*)::integer as seats,
-           array_agg(seat order by seat) as seat
-    from seat
-    group by grp
-), reach as materialized (
-    select * from json_to_recordset(%(reach)s::json) as r (grp integer, classid bigint, low bigint)
-), class as materialized (
-    select r.classid, min(r.low) as low, sum(g.seats)::integer as seats
-    from reach r
-    join party g using (grp)
-    group by r.classid
+    where not (select c.paused from colonies c where c.colonyname = s.colonyname)
+), search as materialized (
+    select * from json_to_recordset(%(searches)s::json) as c (
+        grp integer, classid bigint, low bigint, high bigint, most integer
+    )
 ), head as materialized (
-    select (row_number() over (order by h.prioritytime, h.processid))::integer as no, h.processid, h.classid
-    from class k
+    select c.grp, row_number() over (partition by c.grp order by h.prioritytime, h.processid) as nth, h.processid
+    from search c
     cross join lateral (
-        select p.processid, p.classid, p.prioritytime
+        select p.processid, p.prioritytime
         from processes p
-        where p.classid = k.classid and p.state = 0 and p.prioritytime >= k.low
+        where p.classid = c.classid and p.state = 0 and p.prioritytime between c.low and c.high
         order by p.prioritytime
-        limit k.seats
+        limit c.most
         for update skip locked
     ) h
-), turn (no, mine, taken) as (
-    select 0, '{}'::integer[], '{}'::integer[]
-    union all
-    select g.no, m.mine, t.taken || m.mine
-    from turn t
-    join party g on g.no = t.no + 1
-    cross join lateral (
-        select array(
-            select h.no
-            from head h
-            where h.no <> all (t.taken) and h.classid in (select r.classid from reach r where r.grp = g.grp)
-            order by h.no
-            limit g.seats
-        ) as mine
-        offset 0
-    ) m
-), handed as (
-    select h.processid, s.seat, s.executorid, s.executorname
-    from turn t
-    join party g using (no)
-    cross join lateral unnest(t.mine) with ordinality as m (place, nth)
-    join head h on h.no = m.place
-    join seat s on s.seat = g.seat[m.nth]
 ), assigned as (
     update processes p
     set state = 1,
         attempt = p.attempt + 1,
-        executorid = h.executorid,
-        executorname = h.executorname,
+        executorid = s.executorid,
+        executorname = s.executorname,
         starttime = %(now)s,
         execdeadline = case when p.maxexectime > 0 then %(now)s + make_interval(secs => p.maxexectime) end
-    from handed h
+    from head h
+    join seat s using (grp, nth)
     where p.processid = h.processid
-    returning h.seat, p.*,
+    returning s.seat, p.*,
               (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
@@ -84,24 +54,25 @@ with recursive seat as materialized (
     cross join (values (0, -1), (1, 1)) as s (state, sign)
     group by colonyname, classid, s.state, s.sign
 ), next as materialized (
-    select k.classid,
+    select c.classid,
            (select p.prioritytime
             from processes p
-            where p.classid = k.classid and p.state = 0 and p.prioritytime >= k.low
+            where p.classid = c.classid and p.state = 0 and p.prioritytime >= c.low
             order by p.prioritytime
             limit 1
-            offset (select count(*) from assigned a where a.classid = k.classid)) as nextprioritytime
-    from class k
+            offset (select count(*) from assigned a where a.classid = c.classid)) as nextprioritytime
+    from search c
 )
 select n.classid as searched, n.nextprioritytime, a.*
 from next n
 left join assigned a on a.classid = n.classid;
 
 -- release_process: put back a process whose executor went away before it learned of the assignment.
+-- As in close_processes, the sum leaves only the key to find it by.
 with released as (
     update processes p
     set state = 0, executorid = '', executorname = '', starttime = null, execdeadline = null
-    where p.processid = %(processid)s and p.state = 1 and p.attempt = %(attempt)s
+    where p.processid = %(processid)s and p.state + 0 = 1 and p.attempt = %(attempt)s
     returning p.colonyname, p.classid, p.prioritytime
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
