@@ -28,13 +28,17 @@ def of_process(reason: str = "process is nil", *, status: int = 500) -> Scope:
 
 async def process_colony(context: Context, processid: str, absent: KolonyError) -> ColonyName:
     """The colony of a process; raise ``absent`` when there is no such process."""
-    homes = context.parts.homes
-    if (home := homes.get(processid)) is not None:
-        return home
-    colony = await context.store.processes.colony_of(processid)
-    if colony is None:
+    home = await context.home(processid)
+    if home is None:
         raise absent
-    homes.put(processid, colony)
+    return home.colonyname
+
+
+async def of_workflow(context: Context, message: Any) -> ColonyName:
+    """The colony of the workflow that a message names."""
+    colony = await context.store.workflows.colony_of(message.processgraphid)
+    if colony is None:
+        raise NotFound(f"{message.failure}, graph is nil", status=500)
     return colony
 
 
@@ -83,10 +87,10 @@ async def of_log(context: Context, message: logs.GetLogs) -> ColonyName:
     """The colony whose log a message asks for."""
     if not message.executorname:
         # Not from memory: the log of a process that was removed is there, but not to be read by its process.
-        colony = await context.store.processes.colony_of(message.processid)
-        if colony is None:
+        home = await context.store.processes.home(message.processid)
+        if home is None:
             raise NotFound(f"{message.failure}, process does not exist", status=500)
-        return colony
+        return home.colonyname
     if await context.store.executors.get(message.colonyname, message.executorname) is None:
         raise NotFound(f"{message.failure}, executor does not exist", status=500)
     return ColonyName(message.colonyname)

@@ -317,6 +317,11 @@ class WaitingRoom:
             and next(self._benches.takers(each), None) is not None
         )
 
+    def give_back(self, process: Process[Raw]) -> None:
+        """Queue a process again whose executor will not learn of it."""
+        self._orphans.append(process)
+        self._stirred.set()
+
     def pause(self, colonyname: str) -> None:
         """Stop claiming for a colony."""
         self._paused.add(colonyname)

@@ -11,10 +11,23 @@ from kolony_apiserver.rpc import (
     processes,
     server,
     users,
+    workflows,
 )
 from kolony_apiserver.rpc.route import Route
 
-_FAMILIES = (server, colonies, executors, users, functions, processes, assignments, attributes, logs, locations)
+_FAMILIES = (
+    server,
+    colonies,
+    executors,
+    users,
+    functions,
+    processes,
+    workflows,
+    assignments,
+    attributes,
+    logs,
+    locations,
+)
 
 
 def registry() -> dict[str, Route]:

@@ -1,13 +1,13 @@
-"""Limits of processes: those that waited or ran too long."""
+"""Limits of processes: those that waited or ran too long, and what follows from that in workflows."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from kolony.model.processes import ProcessState
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.services.context import Context, Parts, UnitOfWork
-from kolony_apiserver.store.deadlines import Expired
+from kolony_apiserver.store.processes import Change
 
 INTERVAL = 1.0
 _AT_ONCE = 500
@@ -21,25 +21,42 @@ async def tick(parts: Parts, server: Caller) -> None:
     await _until_done(
         parts, server, lambda context: context.store.deadlines.expire_running(now=parts.clock.now(), limit=_AT_ONCE)
     )
+    await _settle(parts, server)
 
 
-async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[list[Expired]]]) -> None:
+async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[list[Change]]]) -> None:
     while True:
         async with UnitOfWork(parts, server) as context:
             expired = await step(context)
         for each in expired:
             if each.state == ProcessState.WAITING:
                 parts.metrics.retries.inc()
-                parts.room.arrived(each.classid, each.prioritytime)
             else:
                 parts.metrics.closed.labels("failed").inc()
-        async with UnitOfWork(parts, server) as context:
-            for each in expired:
-                await context.publish(
-                    processid=each.processid,
-                    colonyname=each.colonyname,
-                    executortype=each.executortype,
-                    state=each.state,
-                )
+        await _tell(parts, server, expired)
         if len(expired) < _AT_ONCE:
             return
+
+
+async def _settle(parts: Parts, server: Caller) -> None:
+    """Pass on the ends of processes of workflows that nobody has passed on.
+
+    In a transaction of its own, which locks the workflows before any process, as everyone does.
+    """
+    while True:
+        async with UnitOfWork(parts, server) as context:
+            ended = await context.store.workflows.unsettled(_AT_ONCE)
+        if not ended:
+            return
+        async with UnitOfWork(parts, server) as context:
+            changes = await context.store.workflows.settle(ended, now=parts.clock.now())
+        await _tell(parts, server, changes)
+
+
+async def _tell(parts: Parts, server: Caller, changes: Iterable[Change]) -> None:
+    changes = list(changes)
+    for each in changes:
+        if each.state == ProcessState.WAITING and each.classid > 0:
+            parts.room.arrived(each.classid, each.prioritytime)
+    async with UnitOfWork(parts, server) as context:
+        await context.publish_changes(changes)

@@ -1,6 +1,6 @@
 """What is deleted with age.
 
-Successful processes and logs, where the settings say so; and always what is remembered for a while only.
+Successful processes and workflows, and logs, where the settings say so; and always what is remembered for a while only.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from kolony.model.processes import ProcessState
 from kolony_apiserver.clock import to_ns
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.services.context import Context, Parts, UnitOfWork
 
 INTERVAL = 60.0
 _AT_ONCE = 1_000
+_WORKFLOWS_AT_ONCE = 10
 _CLASS_AGE = timedelta(minutes=1)
 _CHANGE_AGE = timedelta(minutes=5)
 
@@ -33,6 +35,14 @@ async def tick(parts: Parts, server: Caller) -> None:
                 lambda context, name=name: context.store.deadlines.remove_old_processes(  # type: ignore[misc]
                     name, before=before, limit=_AT_ONCE
                 ),
+            )
+            await _until_done(
+                parts,
+                server,
+                lambda context, name=name: context.store.workflows.remove_all(  # type: ignore[misc]
+                    name, state=ProcessState.SUCCESS, before=before, limit=_WORKFLOWS_AT_ONCE
+                ),
+                at_once=_WORKFLOWS_AT_ONCE,
             )
             await _until_done(
                 parts,
@@ -68,9 +78,11 @@ async def _remove_classes(context: Context) -> int:
     return len(removed)
 
 
-async def _until_done(parts: Parts, server: Caller, step: Callable[[Context], Awaitable[int]]) -> None:
+async def _until_done(
+    parts: Parts, server: Caller, step: Callable[[Context], Awaitable[int]], *, at_once: int = _AT_ONCE
+) -> None:
     while True:
         async with UnitOfWork(parts, server) as context:
             done = await step(context)
-        if done < _AT_ONCE:
+        if done < at_once:
             return

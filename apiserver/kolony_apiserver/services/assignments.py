@@ -15,6 +15,7 @@ from kolony.wire import assignments as wire
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.queue.requirements import Offer, offer_of
 from kolony_apiserver.services.context import Context, Parts
+from kolony_apiserver.store.processes import Home
 
 _PAUSED = "colony assignments are paused"
 LONGEST_WAIT = 10 * 365 * 86_400
@@ -46,7 +47,9 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
     )
     if process is not None:
         parts.metrics.assign_seconds.observe(parts.clock.monotonic() - asked)
-        parts.homes.put(process.processid, context.colony)
+        parts.homes.put(process.processid, Home(context.colony, process.processgraphid))
+        if process.processgraphid:
+            process = await _started(context, process)
         # After those who submitted it are answered: subscribers hear of its states in their order.
         asyncio.get_running_loop().call_soon(parts.hub.publish, process)
         return process
@@ -55,6 +58,15 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
     if message.timeout < 0:
         raise Unavailable(f"No processes available: {_PAUSED}")
     raise AssignTimeout(f"Assignment timeout: {_PAUSED}")
+
+
+async def _started(context: Context, process: Process[Raw]) -> Process[Raw]:
+    """A process of a workflow that the caller was given; put back when its workflow cannot be told."""
+    try:
+        return await context.store.workflows.started(process, now=context.parts.clock.now())
+    except BaseException:
+        context.parts.room.give_back(process)
+        raise
 
 
 async def review(parts: Parts, identities: Iterable[str]) -> None:

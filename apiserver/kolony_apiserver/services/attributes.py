@@ -24,11 +24,11 @@ async def add(context: Context, message: wire.AddAttribute) -> Attribute:
         given,
         attributeid=attribute_id(given.targetid, given.key, given.attributetype),
         targetcolonyname=context.colony,
-        targetprocessgraphid="",
         state=ProcessState.RUNNING,
     )
-    if await context.store.attributes.add(attribute, executorid=context.caller.identity):
-        return attribute
+    workflowid = await context.store.attributes.add(attribute, executorid=context.caller.identity)
+    if workflowid is not None:
+        return msgspec.structs.replace(attribute, targetprocessgraphid=workflowid)
     process = await context.store.processes.get(context.colony, given.targetid)
     if process is None:
         raise NotFound(f"{message.failure}, process not found")

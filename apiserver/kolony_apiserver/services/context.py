@@ -19,7 +19,7 @@ from kolony_apiserver.queue.room import WaitingRoom
 from kolony_apiserver.settings import Settings
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.nonces import Nonces
-from kolony_apiserver.store.processes import ProcessWrites
+from kolony_apiserver.store.processes import Change, Home, ProcessWrites
 from kolony_apiserver.store.unit import Store
 
 Disconnected = Callable[[], Awaitable[None]]
@@ -42,24 +42,24 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Homes:
-    """The colonies of recent processes, so that authorising the executor that closes one costs no query.
+    """The homes of recent processes, so that authorising the executor that closes one costs no query.
 
     A process never moves; what is remembered of one that was deleted does no harm.
     """
 
     def __init__(self, size: int = 50_000) -> None:
         self._size = size
-        self._colonies: dict[str, ColonyName] = {}
+        self._homes: dict[str, Home] = {}
 
-    def get(self, processid: str) -> ColonyName | None:
-        """The colony of a process, if it is remembered."""
-        return self._colonies.get(processid)
+    def get(self, processid: str) -> Home | None:
+        """The home of a process, if it is remembered."""
+        return self._homes.get(processid)
 
-    def put(self, processid: str, colony: ColonyName) -> None:
+    def put(self, processid: str, home: Home) -> None:
         """Remember a process; the oldest is forgotten when there are too many."""
-        self._colonies[processid] = colony
-        if len(self._colonies) > self._size:
-            del self._colonies[next(iter(self._colonies))]
+        self._homes[processid] = home
+        if len(self._homes) > self._size:
+            del self._homes[next(iter(self._homes))]
 
 
 class Context:
@@ -76,6 +76,13 @@ class Context:
         self.disconnected = disconnected
         """Returns when the client went away; for calls that wait."""
         self._after: list[Callable[[], None]] = []
+
+    async def home(self, processid: str) -> Home | None:
+        """Where a process belongs; `None` when there is no such process."""
+        homes = self.parts.homes
+        if (home := homes.get(processid)) is None and (home := await self.store.processes.home(processid)) is not None:
+            homes.put(processid, home)
+        return home
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do this once the transaction is committed, and not at all when it fails."""
@@ -98,6 +105,16 @@ class Context:
             processid=processid, colonyname=colonyname, executortype=executortype, state=state
         ) and (process := await self.store.processes.get(colonyname, processid)):
             self.parts.hub.publish(process)
+
+    async def publish_changes(self, changes: Iterable[Change]) -> None:
+        """Tell subscribers, if there are any, of processes that something else changed."""
+        for each in changes:
+            await self.publish(
+                processid=each.processid,
+                colonyname=each.colonyname,
+                executortype=each.executortype,
+                state=each.state,
+            )
 
     def publish_after_commit(self, process: Process[Raw]) -> None:
         """Tell subscribers of a process once this unit of work is committed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -22,6 +23,7 @@ from kolony_apiserver.store.processes import Ending, Submission, environment_of,
 
 _INT32 = 2**31
 _CLASS_TRIES = 3
+_VANISHED = "the requirement class of this process vanished again and again; try again"
 _NOT_NEGATIVE = "pq: LIMIT must not be negative"
 _STATE_NAMES = {
     ProcessState.WAITING: "waiting",
@@ -64,10 +66,9 @@ async def _submit(
     context: Context, colony: ColonyName, specs: Sequence[FunctionSpec[Raw]], key: str
 ) -> list[Process[Raw]]:
     parts = context.parts
-    processes = [_new_process(context, colony, _normalised(spec, colony)) for spec in specs]
-    wanted = [(colony, requirements_of(process.spec.conditions)) for process in processes]
+    processes = [new_process(context, normalised(spec, colony)) for spec in specs]
     for _ in range(_CLASS_TRIES):
-        classids = await parts.room.class_ids(wanted)
+        classids = await _class_ids(context, processes)
         submission = Submission(processes=processes, classids=classids, idempotencykey=key)
         if await parts.writes.submit(submission):
             break
@@ -76,11 +77,30 @@ async def _submit(
         # The classes were removed as empty meanwhile; asking for them again makes them anew.
         parts.room.forget_classes(classids)
     else:
-        raise ServerError("the requirement class of this process vanished again and again; try again")
+        raise ServerError(_VANISHED)
     parts.metrics.submitted.inc(len(processes))
     for process in processes:
         parts.hub.publish(process)
     return processes
+
+
+async def held_class_ids(context: Context, processes: Sequence[Process[Raw]]) -> list[int]:
+    """The requirement classes of new processes, which nobody removes before this unit of work ends."""
+    for _ in range(_CLASS_TRIES):
+        classids = await _class_ids(context, processes)
+        if await context.store.assignments.hold_classes(set(classids)):
+            return classids
+        context.parts.room.forget_classes(classids)
+    raise ServerError(_VANISHED)
+
+
+async def _class_ids(context: Context, processes: Sequence[Process[Raw]]) -> list[int]:
+    return await context.parts.room.class_ids(
+        [
+            (ColonyName(process.spec.conditions.colonyname), requirements_of(process.spec.conditions))
+            for process in processes
+        ]
+    )
 
 
 async def _repeated(context: Context, colony: ColonyName, processids: list[str]) -> list[Process[Raw]]:
@@ -91,11 +111,12 @@ async def _repeated(context: Context, colony: ColonyName, processids: list[str])
     return sorted(processes, key=lambda process: order[process.processid])
 
 
-def _normalised(spec: FunctionSpec[Raw], colony: ColonyName) -> FunctionSpec[Raw]:
+def normalised(
+    spec: FunctionSpec[Raw], colony: ColonyName, failure: str = "Failed to submit function spec"
+) -> FunctionSpec[Raw]:
     """The specification as it is stored: amounts in one unit, empty values as the protocol writes them."""
+    require_priority(spec, failure)
     conditions = spec.conditions
-    if not MIN_PRIORITY <= spec.priority <= MAX_PRIORITY:
-        raise BadRequest(f"Failed to submit function spec, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]")
     counts = (conditions.nodes, conditions.processes, conditions.processespernode)
     for number in (spec.maxwaittime, spec.maxexectime, spec.maxretries, *counts):
         if not -_INT32 <= number < _INT32:
@@ -116,17 +137,35 @@ def _normalised(spec: FunctionSpec[Raw], colony: ColonyName) -> FunctionSpec[Raw
     )
 
 
-def _new_process(context: Context, colony: ColonyName, spec: FunctionSpec[Raw]) -> Process[Raw]:
-    ns = context.parts.clock.now_ns()
+def require_priority(spec: FunctionSpec[Raw], failure: str) -> None:
+    """Refuse a priority out of range."""
+    if not MIN_PRIORITY <= spec.priority <= MAX_PRIORITY:
+        raise BadRequest(f"{failure}, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]")
+
+
+def new_process(
+    context: Context,
+    spec: FunctionSpec[Raw],
+    *,
+    ns: int | None = None,
+    initiatorid: str = "",
+    initiatorname: str = "",
+    **fields: Any,
+) -> Process[Raw]:
+    """A process of a normalised specification, submitted now by the caller if nothing else is said."""
+    if ns is None:
+        ns = context.parts.clock.now_ns()
+    colony = ColonyName(spec.conditions.colonyname)
     submitted = from_ns(ns, context.parts.clock.zone)
     process = Process(
         processid=new_process_id(ns),
-        initiatorid=context.caller.identity,
-        initiatorname=context.caller.name_in(colony),
+        initiatorid=initiatorid or context.caller.identity,
+        initiatorname=initiatorname or context.caller.name_in(colony),
         prioritytime=priority_time(ns, spec.priority),
         submissiontime=submitted,
         waitdeadline=wait_deadline(submitted, spec.maxwaittime),
         spec=spec,
+        **fields,
     )
     if not spec.env:
         return process
@@ -222,7 +261,9 @@ async def close_failed(context: Context, message: wire.CloseFailed) -> None:
 async def _ended(context: Context, ending: Ending) -> bool:
     """End the process if the caller holds it; then count and tell."""
     parts = context.parts
-    ended = await parts.writes.close(ending, parts.clock.now())
+    home = await context.home(ending.processid)
+    node = home is not None and bool(home.workflowid)
+    ended = await parts.writes.close(ending, parts.clock.now(), node=node)
     if ended is None:
         return False
     parts.metrics.closed.labels(_STATE_NAMES[ending.state]).inc()
@@ -234,6 +275,7 @@ async def _ended(context: Context, ending: Ending) -> bool:
         executortype=ended.executortype,
         state=ending.state,
     )
+    await context.publish_changes(ended.changes)
     return True
 
 
@@ -274,6 +316,10 @@ async def cancel(context: Context, message: wire.CancelProcess) -> None:
     """Cancel a process that waits or runs."""
     if not await context.store.processes.cancel(context.colony, message.processid, now=context.parts.clock.now()):
         process = await _refusable(context, context.colony, message.processid, message.failure)
+        if process.processgraphid:
+            raise Conflict(
+                "Failed to cancel, cannot cancel a process part of a workflow, cancel the entire workflow instead"
+            )
         already = "already " if process.state == ProcessState.CANCELLED else ""
         raise Conflict(f"Tried to cancel {already}{_STATE_NAMES[ProcessState(process.state)]} process")
     process = await _refusable(context, context.colony, message.processid, message.failure)
@@ -284,7 +330,11 @@ async def cancel(context: Context, message: wire.CancelProcess) -> None:
 async def remove(context: Context, message: wire.RemoveProcess) -> None:
     """Delete a process that does not run."""
     if not await context.store.processes.remove(context.colony, message.processid):
-        await _refusable(context, context.colony, message.processid, message.failure)
+        process = await _refusable(context, context.colony, message.processid, message.failure)
+        if process.processgraphid:
+            raise Conflict(
+                "Failed to remove, cannot remove a process part of a workflow, delete the entire workflow instead"
+            )
         raise Conflict(f"{message.failure}, cannot remove a running process")
 
 

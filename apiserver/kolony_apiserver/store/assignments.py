@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -133,6 +133,10 @@ class Assignments(Repository):
     async def is_paused(self, colony: str) -> bool:
         """Whether the assignments of a colony are held back."""
         return bool(await self.session.value("colony_is_paused", colony=colony))
+
+    async def hold_classes(self, classids: Collection[int]) -> bool:
+        """Keep classes from being removed until the transaction ends; false when one is gone."""
+        return len(await self.session.all("hold_classes", _classid, classids=list(classids))) == len(classids)
 
     async def remove_empty_classes(self, *, before: datetime, limit: int) -> list[int]:
         """Remove classes added before a time in which nothing waits or runs; which ones."""

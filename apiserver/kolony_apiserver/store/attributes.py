@@ -10,9 +10,9 @@ from kolony_apiserver.store.repository import Repository
 class Attributes(Repository):
     """Queries about attributes."""
 
-    async def add(self, attribute: Attribute, *, executorid: str) -> bool:
-        """Attach an attribute; false when this executor does not run the process."""
-        added = await self.session.value(
+    async def add(self, attribute: Attribute, *, executorid: str) -> str | None:
+        """Attach an attribute; the workflow of the process, or `None` when this executor does not run it."""
+        workflowid: str | None = await self.session.value(
             "add_attribute",
             attributeid=attribute.attributeid,
             targetid=attribute.targetid,
@@ -21,7 +21,7 @@ class Attributes(Repository):
             value=attribute.value,
             executorid=executorid,
         )
-        return added is not None
+        return workflowid
 
     async def get(self, attributeid: str) -> Attribute | None:
         """One attribute, which names its colony."""
@@ -33,6 +33,7 @@ def _attribute(row: Row) -> Attribute:
         attributeid=row["attributeid"],
         targetid=row["targetid"],
         targetcolonyname=row["colonyname"],
+        targetprocessgraphid=row["workflowid"],
         state=row["state"],
         attributetype=row["attributetype"],
         key=row["key"],

@@ -32,12 +32,14 @@ class Colonies(Repository):
         """Delete a colony and all that belongs to it; false when there is none of that name.
 
         In steps, so that each sees what was committed while it waited for the locks of the one before: submits under
-        way hold the classes, claims the executors, closes the processes that run. All take their locks in this
-        order, and several of one kind in the order of their keys, so that nobody waits in a circle.
+        way hold the classes, claims the executors, closes the workflows and the processes that run. All take their
+        locks in this order, and several of one kind in the order of their keys, so that nobody waits in a circle.
         """
         await self.session.run("lock_colony_classes", colony=colony)
         await self.session.run("lock_colony_executors", colony=colony)
+        await self.session.run("lock_colony_workflows", colony=colony)
         await Processes(self.session).lock_running(colony)
+        await self.session.run("remove_colony_dependencies", colony=colony)
         removed = await self.session.run("remove_colony", colony=colony)
         await self.session.run("remove_colony_processes", colony=colony)
         await Counts(self.session).remove_colony(colony)

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 
-from kolony.model.base import ColonyName
 from kolony.model.processes import EXEC_TIMEOUT, WAIT_TIMEOUT
+from kolony_apiserver.store.processes import Change
 from kolony_apiserver.store.repository import Repository
 
 _WAIT_ERRORS = msgspec.json.encode([WAIT_TIMEOUT]).decode()
 _EXEC_ERRORS = msgspec.json.encode([EXEC_TIMEOUT]).decode()
 
 
-class Expired(NamedTuple):
-    """A process that ran out of time: failed, or waiting again in its class."""
-
-    processid: str
-    colonyname: ColonyName
-    executortype: str
-    state: int
-    classid: int
-    prioritytime: int
-
-
 class Deadlines(Repository):
     """Queries about limits and retention; ``limit`` bounds how many rows one call touches."""
 
-    async def expire_waiting(self, *, now: datetime, limit: int) -> list[Expired]:
+    async def expire_waiting(self, *, now: datetime, limit: int) -> list[Change]:
         """Fail processes whose waiting time is over."""
         return await self.session.all(
-            "expire_waiting", lambda row: Expired(**row), now=now, limit=limit, errors=_WAIT_ERRORS
+            "expire_waiting", lambda row: Change(**row), now=now, limit=limit, errors=_WAIT_ERRORS
         )
 
-    async def expire_running(self, *, now: datetime, limit: int) -> list[Expired]:
+    async def expire_running(self, *, now: datetime, limit: int) -> list[Change]:
         """Queue again or fail processes whose execution time is over."""
         return await self.session.all(
-            "expire_running", lambda row: Expired(**row), now=now, limit=limit, errors=_EXEC_ERRORS
+            "expire_running", lambda row: Change(**row), now=now, limit=limit, errors=_EXEC_ERRORS
         )
 
     async def remove_old_processes(self, colony: str, *, before: datetime, limit: int) -> int:

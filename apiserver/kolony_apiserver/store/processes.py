@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -22,6 +22,13 @@ SPEC = msgspec.json.Decoder(FunctionSpec[Raw])
 _VALUES = msgspec.json.Decoder(list[Raw])
 _ERRORS = msgspec.json.Decoder(list[str])
 _EMPTY = "[]"
+
+
+class Home(NamedTuple):
+    """Where a process belongs for good; ``workflowid`` is empty outside workflows."""
+
+    colonyname: ColonyName
+    workflowid: str
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +50,26 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[str] | None = None
 
 
+class Change(NamedTuple):
+    """A process that something else changed: it ended, or waits, in its class unless that is 0 or less."""
+
+    processid: str
+    colonyname: ColonyName
+    executortype: str
+    state: int
+    classid: int
+    prioritytime: int
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a process that was closed."""
+    """What became of a process that was closed; one of those that are closed together has what they changed."""
 
     colonyname: ColonyName
     executortype: str
     submissiontime: datetime
     starttime: datetime
     endtime: datetime
+    changes: Sequence[Change] = ()
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +89,10 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     funcname: str
     label: str
     spec: FunctionSpec[Raw]
+    workflowid: str
+    rank: int
+    pendingparents: int
+    input: list[Raw]
     idempotencykey: str
     attributes: list[Attribute]
 
@@ -104,34 +127,36 @@ class ProcessWrites:
         self._takers = takers
         self._submit_lane: Lane = database.lane()
         self._close_lane: Lane = database.lane()
+        self._node_lane: Lane = database.lane()
         self._submissions: Batch[Submission, bool] = Batch(self._store)
         self._endings: Batch[tuple[Ending, datetime], Ended | None] = Batch(self._close)
+        self._node_endings: Batch[tuple[Ending, datetime], Ended | None] = Batch(self._close_nodes)
 
     async def submit(self, submission: Submission) -> bool:
         """Store new processes; false when a class of theirs is gone or their idempotency key was used."""
         return await self._submissions.add(submission)
 
-    async def close(self, ending: Ending, now: datetime) -> Ended | None:
-        """End a running process; `None` when this executor does not hold it in this attempt."""
-        return await self._endings.add((ending, now))
+    async def close(self, ending: Ending, now: datetime, *, node: bool = False) -> Ended | None:
+        """End a running process; `None` when this executor does not hold it in this attempt.
+
+        The end of a ``node`` of a workflow is passed on in the same transaction. Other processes do not wait for the
+        locks of workflows.
+        """
+        return await (self._node_endings if node else self._endings).add((ending, now))
 
     async def finish(self) -> None:
         """Wait for what is under way, then close the connections."""
         await self._submissions.finish()
         await self._endings.finish()
-        await self._submit_lane.close()
-        await self._close_lane.close()
+        await self._node_endings.finish()
+        for lane in (self._submit_lane, self._close_lane, self._node_lane):
+            await lane.close()
 
     async def _store(self, submissions: Sequence[Submission]) -> list[bool]:
-        calls = [
-            _record(number, submission, process, classid)
-            for number, submission in enumerate(submissions)
-            for process, classid in zip(submission.processes, submission.classids, strict=True)
-        ]
-        submit = Query("submit_processes", {"calls": records(calls)})
+        calls = submission_records(submissions)
         claim = await self._takers.handover((call.classid, call.prioritytime) for call in calls)
         try:
-            answers = await self._submit_lane.together(submit, *([] if claim is None else [claim]))
+            answers = await self._submit_lane.together(_storing(calls), *([] if claim is None else [claim]))
         except BaseException:
             if claim is not None:
                 self._takers.not_handed_over()
@@ -147,13 +172,47 @@ class ProcessWrites:
         return [number in submitted for number in range(len(submissions))]
 
     async def _close(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
-        calls = [msgspec.structs.asdict(ending) | {"no": number} for number, (ending, _) in enumerate(endings)]
-        # Processes are locked in this order, here as by everyone who locks several, so that nobody waits in a circle.
-        calls.sort(key=lambda call: str(call["processid"]))
-        now = max(now for _, now in endings)
-        rows = await self._close_lane.all("close_processes", calls=records(calls), now=now)
-        ended = {row.pop("no"): Ended(**row) for row in rows}
-        return [ended.get(number) for number in range(len(endings))]
+        [rows] = await self._close_lane.together(_closing(endings))
+        return _ended(endings, rows)
+
+    async def _close_nodes(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
+        lock, *settle = settlement([ending.processid for ending, _ in endings], max(now for _, now in endings))
+        _, rows, *changes = await self._node_lane.together(lock, _closing(endings), *settle)
+        changed = [Change(**row) for answer in changes for row in answer]
+        for change in changed:
+            if change.classid > 0 and change.state == ProcessState.WAITING:
+                self._takers.arrived(change.classid, change.prioritytime)
+        ended = _ended(endings, rows)
+        first = next((number for number, each in enumerate(ended) if each is not None), None)
+        if first is not None and (each := ended[first]) is not None:
+            ended[first] = msgspec.structs.replace(each, changes=changed)
+        return ended
+
+
+def _storing(calls: Sequence[_Record]) -> Query:
+    return Query("submit_processes", {"calls": records(calls)})
+
+
+def _closing(endings: Sequence[tuple[Ending, datetime]]) -> Query:
+    calls = [msgspec.structs.asdict(ending) | {"no": number} for number, (ending, _) in enumerate(endings)]
+    # Processes are locked in this order, here as by everyone who locks several, so that nobody waits in a circle.
+    calls.sort(key=lambda call: str(call["processid"]))
+    return Query("close_processes", {"calls": records(calls), "now": max(now for _, now in endings)})
+
+
+def _ended(endings: Sequence[object], rows: Sequence[dict[str, Any]]) -> list[Ended | None]:
+    ended = {row.pop("no"): Ended(**row) for row in rows}
+    return [ended.get(number) for number in range(len(endings))]
+
+
+def settlement(processids: Sequence[str], now: datetime) -> tuple[Query, Query, Query]:
+    """The queries that lock the workflows of ended processes, pass on their success, and their failure.
+
+    The first comes before anything that locks processes of workflows; the other two answer with what they changed.
+    """
+    ids = {"processids": list(processids)}
+    settling = ids | {"now": now}
+    return Query("lock_workflows", ids), Query("settle_processes", settling), Query("fail_workflows", settling)
 
 
 class Processes(Repository):
@@ -166,10 +225,14 @@ class Processes(Repository):
         )
         return found
 
-    async def colony_of(self, processid: str) -> ColonyName | None:
-        """The colony of a process, found by key alone."""
-        name: ColonyName | None = await self.session.value("process_colony", processid=processid)
-        return name
+    async def add(self, calls: Sequence[_Record]) -> None:
+        """Store processes, whose classes are held, in this transaction."""
+        storing = _storing(calls)
+        await self.session.run(storing.name, **storing.parameters)
+
+    async def home(self, processid: str) -> Home | None:
+        """The colony of a process and its workflow, found by key alone."""
+        return await self.session.one("process_home", lambda row: Home(**row), processid=processid)
 
     async def get(self, colony: str, processid: str) -> Process[Raw] | None:
         """One process of a colony."""
@@ -257,11 +320,19 @@ def process_from(row: Row) -> Process[Raw]:
         retries=row["retries"],
         attributes=attributes,
         spec=spec,
+        waitforparents=row["pendingparents"] > 0,
+        processgraphid=row["workflowid"],
+        **related(row),
         input=_VALUES.decode(given) if given != _EMPTY else [],
         output=_VALUES.decode(output) if output != _EMPTY else [],
         errors=_ERRORS.decode(errors) if errors != _EMPTY else [],
         attempt=row["attempt"],
     )
+
+
+def related(row: Row) -> dict[str, list[str]]:
+    """Parents and children of a process, from a row that may have them."""
+    return {name: found for name in ("parents", "children") if (found := row.get(name))}
 
 
 def _attributes(row: Row) -> list[Attribute]:
@@ -270,6 +341,7 @@ def _attributes(row: Row) -> list[Attribute]:
             attributeid=each["attributeid"],
             targetid=each["targetid"],
             targetcolonyname=row["colonyname"],
+            targetprocessgraphid=row["workflowid"],
             state=row["state"],
             attributetype=each["attributetype"],
             key=each["key"],
@@ -286,6 +358,7 @@ def environment_of(process: Process[Raw], colony: str) -> list[Attribute]:
             attributeid=attribute_id(process.processid, key, AttributeType.ENV),
             targetid=process.processid,
             targetcolonyname=colony,
+            targetprocessgraphid=process.processgraphid,
             attributetype=AttributeType.ENV,
             key=key,
             value=value,
@@ -299,7 +372,16 @@ def wait_deadline(submitted: datetime, maxwaittime: int) -> datetime:
     return submitted + timedelta(seconds=maxwaittime) if maxwaittime > 0 else NO_TIME
 
 
-def _record(number: int, submission: Submission, process: Process[Raw], classid: int) -> _Record:
+def submission_records(submissions: Sequence[Submission], *, rank: int = 0) -> list[_Record]:
+    """The records of the processes to store; ``rank`` is the place of the first in its workflow."""
+    return [
+        _record(number, submission, process, classid, rank + place)
+        for number, submission in enumerate(submissions)
+        for place, (process, classid) in enumerate(zip(submission.processes, submission.classids, strict=True))
+    ]
+
+
+def _record(number: int, submission: Submission, process: Process[Raw], classid: int, rank: int) -> _Record:
     spec = process.spec
     conditions = spec.conditions
     return _Record(
@@ -319,6 +401,10 @@ def _record(number: int, submission: Submission, process: Process[Raw], classid:
         funcname=spec.funcname,
         label=spec.label,
         spec=spec,
+        workflowid=process.processgraphid,
+        rank=rank,
+        pendingparents=len(process.parents),
+        input=process.input,
         idempotencykey=submission.idempotencykey,
         attributes=process.attributes,
     )

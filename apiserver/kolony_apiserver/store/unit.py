@@ -17,6 +17,7 @@ from kolony_apiserver.store.logs import Logs
 from kolony_apiserver.store.members import Members
 from kolony_apiserver.store.processes import Processes
 from kolony_apiserver.store.users import Users
+from kolony_apiserver.store.workflows import Workflows
 
 
 class Store:
@@ -89,3 +90,8 @@ class Store:
     def users(self) -> Users:
         """Users."""
         return Users(self._session)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """Workflows."""
+        return Workflows(self._session)

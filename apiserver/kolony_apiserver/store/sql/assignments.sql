@@ -111,11 +111,15 @@ select k.classid,
         where p.classid = k.classid and p.state = 0 order by p.prioritytime limit 1) as head
 from unnest(%(classids)s::bigint[]) as k (classid);
 
+-- hold_classes: keep these classes from being removed until the transaction ends.
+select classid from classes where classid = any (%(classids)s) order by classid for key share;
+
 -- remove_empty_classes: classes in which nothing has waited or run for a while.
 -- The lock makes a submit that uses the class right now finish first; the check comes in the statement after it.
 select classid from classes k
 where added < %(before)s
   and not exists (select from processes p where p.classid = k.classid and p.state = 0)
+  and not exists (select from processes p where p.classid = -k.classid and p.state = 0)
   and classid not in (select p.classid from processes p where p.state = 1)
 order by classid
 limit %(limit)s
@@ -125,6 +129,7 @@ for update skip locked;
 delete from classes k
 where k.classid = any (%(classids)s)
   and not exists (select from processes p where p.classid = k.classid and p.state = 0)
+  and not exists (select from processes p where p.classid = -k.classid and p.state = 0)
   and k.classid not in (select p.classid from processes p where p.state = 1)
 returning k.classid;
 

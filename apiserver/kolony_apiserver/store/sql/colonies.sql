@@ -60,7 +60,12 @@ cross join (
            coalesce(sum(count) filter (where state = 1), 0)::bigint as runningprocesses,
            coalesce(sum(count) filter (where state = 2), 0)::bigint as successfulprocesses,
            coalesce(sum(count) filter (where state = 3), 0)::bigint as failedprocesses,
-           coalesce(sum(count) filter (where state = 4), 0)::bigint as cancelledprocesses
+           coalesce(sum(count) filter (where state = 4), 0)::bigint as cancelledprocesses,
+           coalesce(sum(count) filter (where state = 10), 0)::bigint as waitingworkflows,
+           coalesce(sum(count) filter (where state = 11), 0)::bigint as runningworkflows,
+           coalesce(sum(count) filter (where state = 12), 0)::bigint as successfulworkflows,
+           coalesce(sum(count) filter (where state = 13), 0)::bigint as failedworkflows,
+           coalesce(sum(count) filter (where state = 14), 0)::bigint as cancelledworkflows
     from (
         select state, count from colony_counts where colonyname = %(colony)s
         union all
@@ -82,6 +87,11 @@ cross join (
            coalesce(sum(count) filter (where state = 1), 0)::bigint as runningprocesses,
            coalesce(sum(count) filter (where state = 2), 0)::bigint as successfulprocesses,
            coalesce(sum(count) filter (where state = 3), 0)::bigint as failedprocesses,
-           coalesce(sum(count) filter (where state = 4), 0)::bigint as cancelledprocesses
+           coalesce(sum(count) filter (where state = 4), 0)::bigint as cancelledprocesses,
+           coalesce(sum(count) filter (where state = 10), 0)::bigint as waitingworkflows,
+           coalesce(sum(count) filter (where state = 11), 0)::bigint as runningworkflows,
+           coalesce(sum(count) filter (where state = 12), 0)::bigint as successfulworkflows,
+           coalesce(sum(count) filter (where state = 13), 0)::bigint as failedworkflows,
+           coalesce(sum(count) filter (where state = 14), 0)::bigint as cancelledworkflows
     from (select state, count from colony_counts union all select state, change from count_changes) c
 ) p;

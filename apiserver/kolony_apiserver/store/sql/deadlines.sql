@@ -48,11 +48,11 @@ with expired as (
 )
 select processid, colonyname, executortype, state, classid, prioritytime from expired;
 
--- remove_old_processes: delete successful processes of a colony submitted before a time.
+-- remove_old_processes: delete successful processes of a colony submitted before a time, but for those of workflows.
 with removed as (
     delete from processes where processid = any (array(
         select processid from processes
-        where colonyname = %(colony)s and state = 2 and submissiontime < %(before)s
+        where colonyname = %(colony)s and state = 2 and submissiontime < %(before)s and workflowid = ''
         order by submissiontime
         limit %(limit)s
         for update skip locked

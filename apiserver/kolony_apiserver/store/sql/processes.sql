@@ -1,19 +1,20 @@
 -- submit_processes: store a batch of submissions, and say which of them were stored.
 -- Locking the classes keeps a class, and with it the colony, from being removed under the batch. A submission
 -- with a class that is gone or an idempotency key that was used stores nothing and is missing from the answer;
--- its processes stand or fall together.
+-- its processes stand or fall together. One that waits for parents names its class with the sign turned.
 with call as materialized (
     select *
     from json_to_recordset(%(calls)s::json) as c (
         submission integer, processid text, colonyname text, classid bigint, prioritytime bigint,
         submissiontime timestamptz, waitdeadline timestamptz, maxwaittime integer, maxexectime integer,
         maxretries integer, initiatorid text, initiatorname text, executortype text, funcname text, label text,
-        spec json, idempotencykey text, attributes json
+        spec json, workflowid text, rank integer, pendingparents integer, input json, idempotencykey text,
+        attributes json
     )
 ), class as materialized (
-    select classid from classes where classid in (select classid from call) order by classid for key share
+    select classid from classes where classid in (select abs(classid) from call) order by classid for key share
 ), missing as (
-    select submission from call where classid not in (select classid from class)
+    select submission from call where abs(classid) not in (select classid from class)
 ), claimed as (
     insert into submissions (colonyname, initiatorid, idempotencykey, processids, submitted)
     select colonyname, initiatorid, idempotencykey, array_agg(processid order by processid), min(submissiontime)
@@ -30,10 +31,12 @@ with call as materialized (
 ), stored as (
     insert into processes (
         processid, colonyname, classid, state, prioritytime, submissiontime, waitdeadline, maxwaittime, maxexectime,
-        maxretries, initiatorid, initiatorname, executortype, funcname, label, spec
+        maxretries, initiatorid, initiatorname, executortype, funcname, label, spec, workflowid, rank, pendingparents,
+        settled, input
     )
     select processid, colonyname, classid, 0, prioritytime, submissiontime, waitdeadline, maxwaittime, maxexectime,
-           maxretries, initiatorid, initiatorname, executortype, funcname, label, spec::text
+           maxretries, initiatorid, initiatorname, executortype, funcname, label, spec::text, workflowid, rank,
+           pendingparents, workflowid = '', input::text
     from fit
 ), environment as (
     insert into attributes (attributeid, targetid, attributetype, key, value)
@@ -55,23 +58,23 @@ delete from submissions where ctid = any (array(
     select ctid from submissions where submitted < %(before)s order by submitted limit %(limit)s
 ));
 
--- process_colony: the colony of a process, for authorisation.
-select colonyname from processes where processid = %(processid)s;
+-- process_home: the colony of a process, for authorisation, and its workflow.
+select colonyname, workflowid from processes where processid = %(processid)s;
 
 -- get_process: one process with its attributes.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.processid = %(processid)s and p.colonyname = %(colony)s;
 
 -- get_processes_by_id: some processes of a colony with their attributes.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.processid = any (%(processids)s) and p.colonyname = %(colony)s
 order by p.prioritytime, p.processid;
 
 -- find_waiting_processes: the next to run first.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.colonyname = %(colony)s and p.state = 0
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
   and (%(initiator)s = '' or p.initiatorname = %(initiator)s)
@@ -80,8 +83,8 @@ order by p.prioritytime
 limit %(count)s;
 
 -- find_running_processes: the longest running first.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.colonyname = %(colony)s and p.state = 1
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
   and (%(initiator)s = '' or p.initiatorname = %(initiator)s)
@@ -90,8 +93,8 @@ order by p.starttime
 limit %(count)s;
 
 -- find_ended_processes: the last to end first.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.colonyname = %(colony)s and p.state = %(state)s and p.state >= 2
   and (%(executortype)s = '' or p.executortype = %(executortype)s)
   and (%(initiator)s = '' or p.initiatorname = %(initiator)s)
@@ -100,8 +103,8 @@ order by p.endtime desc
 limit %(count)s;
 
 -- find_process_history: processes submitted since a time, in the order of submission.
-select p.*, (select json_agg(a) from attributes a where a.targetid = p.processid) as attributes
-from processes p
+select p.*
+from shown_processes p
 where p.colonyname = %(colony)s and p.state = %(state)s and p.submissiontime >= %(since)s
   and (%(executorid)s = '' or p.executorid = %(executorid)s)
 order by p.submissiontime;
@@ -167,10 +170,10 @@ select no, colonyname, executortype, submissiontime, starttime, endtime from clo
 update processes set output = %(output)s
 where processid = %(processid)s and colonyname = %(colony)s and state = 1 and executorid = %(executorid)s;
 
--- cancel_process: cancel a process that waits or runs.
+-- cancel_process: cancel a process of no workflow that waits or runs.
 with before as (
     select processid, state as was from processes
-    where processid = %(processid)s and colonyname = %(colony)s
+    where processid = %(processid)s and colonyname = %(colony)s and workflowid = ''
     for no key update
 ), cancelled as (
     update processes p set state = 4, endtime = %(now)s
@@ -185,9 +188,10 @@ with before as (
 )
 select was from cancelled;
 
--- remove_process: delete a process that does not run.
+-- remove_process: delete a process of no workflow that does not run.
 with removed as (
-    delete from processes where processid = %(processid)s and colonyname = %(colony)s and state <> 1
+    delete from processes
+    where processid = %(processid)s and colonyname = %(colony)s and state <> 1 and workflowid = ''
     returning colonyname, classid, state
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
@@ -198,9 +202,10 @@ select state from removed;
 -- lock_running_processes: wait for closes under way in a colony, in the order in which they lock.
 select processid from processes where colonyname = %(colony)s and state = 1 order by processid for update;
 
--- remove_processes: delete the processes of a colony in one state, or in any with -1.
+-- remove_processes: delete the processes of a colony in one state, or in any with -1, but for those of workflows.
 with removed as (
-    delete from processes where colonyname = %(colony)s and (%(state)s = -1 or state = %(state)s)
+    delete from processes
+    where colonyname = %(colony)s and (%(state)s = -1 or state = %(state)s) and workflowid = ''
     returning colonyname, classid, state
 )
 insert into count_changes (colonyname, classid, state, change)

@@ -1,0 +1,58 @@
+"""How a workflow is drawn: where its processes stand, and the lines between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from kolony.model.processes import ProcessState
+from kolony.model.workflows import Edge, Label, Node, Position, Style
+from kolony_apiserver.store.workflows import Graph
+
+_WIDTH, _GAP, _HEIGHT = 150, 50, 80
+_BACKGROUNDS = {
+    ProcessState.WAITING: "#eee8d8",
+    ProcessState.RUNNING: "#4689cd",
+    ProcessState.SUCCESS: "#92d050",
+    ProcessState.FAILED: "#cb4239",
+    ProcessState.CANCELLED: "#f5a623",
+}
+
+
+def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge]]:
+    """The nodes in levels below the roots, each level centred, and the edges in the order of the walk."""
+    levels: dict[int, list[str]] = defaultdict(list)
+    for processid, depth in graph.walk():
+        levels[depth].append(processid)
+    widest = max((_width(level) for level in levels.values()), default=0)
+    places = {
+        processid: Position(x=nth * (_WIDTH + _GAP) + widest // 2 - _width(level) // 2, y=depth * _HEIGHT)
+        for depth, level in levels.items()
+        for nth, processid in enumerate(level)
+    }
+    roots = set(graph.roots)
+    nodes = [
+        Node(
+            id=processid,
+            data=Label(label=labels.get(processid, "")),
+            position=places[processid],
+            type="input" if processid in roots else "" if graph.children.get(processid) else "output",
+            style=Style(background=_BACKGROUNDS[ProcessState(graph.states[processid])]),
+        )
+        for processid, _ in graph.walk()
+    ]
+    edges = [
+        Edge(
+            id=f"{processid}-{child}",
+            source=processid,
+            target=child,
+            animated=graph.states[processid] == ProcessState.RUNNING,
+        )
+        for processid, _ in graph.walk()
+        for child in graph.children.get(processid, [])
+    ]
+    return nodes, edges
+
+
+def _width(level: list[str]) -> int:
+    return len(level) * _WIDTH + (len(level) - 1) * _GAP
