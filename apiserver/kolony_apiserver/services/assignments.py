@@ -49,7 +49,7 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
         parts.metrics.assign_seconds.observe(parts.clock.monotonic() - asked)
         parts.homes.put(process.processid, Home(context.colony, process.processgraphid))
         if process.processgraphid:
-            process = await _started(context, process)
+            process = await _started(parts, process)
         # After those who submitted it are answered: subscribers hear of its states in their order.
         asyncio.get_running_loop().call_soon(parts.hub.publish, process)
         return process
@@ -60,12 +60,12 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
     raise AssignTimeout(f"Assignment timeout: {_PAUSED}")
 
 
-async def _started(context: Context, process: Process[Raw]) -> Process[Raw]:
+async def _started(parts: Parts, process: Process[Raw]) -> Process[Raw]:
     """A process of a workflow that the caller was given; put back when its workflow cannot be told."""
     try:
-        return await context.store.workflows.started(process, now=context.parts.clock.now())
+        return await parts.writes.start(process, parts.clock.now())
     except BaseException:
-        context.parts.room.give_back(process)
+        parts.room.give_back(process)
         raise
 
 

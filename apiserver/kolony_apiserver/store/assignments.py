@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 from msgspec import Raw
@@ -100,13 +100,10 @@ class AssignmentWrites:
 
     async def add_classes(self, wanted: Sequence[tuple[str, str]]) -> list[int]:
         """The ids of the classes with these colonies and demands, made where they are new."""
-        values: list[dict[str, Any]] = [
-            {"no": number, "colonyname": colony, "digest": _digest(text), "requirements": text}
-            for number, (colony, text) in enumerate(wanted)
-        ]
+        values = [{"colonyname": colony, "digest": _digest(text), "requirements": text} for colony, text in wanted]
         rows = await self._probes.all("add_classes", classes=records(values))
-        found = {row["no"]: row["classid"] for row in rows}
-        return [found[number] for number in range(len(wanted))]
+        found = {(row["colonyname"], row["digest"]): row["classid"] for row in rows}
+        return [found[value["colonyname"], value["digest"]] for value in values]
 
     async def heads(self, classids: Sequence[int]) -> dict[int, int | None]:
         """What waits first in each of these classes."""

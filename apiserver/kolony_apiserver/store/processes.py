@@ -128,9 +128,11 @@ class ProcessWrites:
         self._submit_lane: Lane = database.lane()
         self._close_lane: Lane = database.lane()
         self._node_lane: Lane = database.lane()
+        self._start_lane: Lane = database.lane()
         self._submissions: Batch[Submission, bool] = Batch(self._store)
         self._endings: Batch[tuple[Ending, datetime], Ended | None] = Batch(self._close)
         self._node_endings: Batch[tuple[Ending, datetime], Ended | None] = Batch(self._close_nodes)
+        self._starts: Batch[tuple[Process[Raw], datetime], Process[Raw]] = Batch(self._start_nodes)
 
     async def submit(self, submission: Submission) -> bool:
         """Store new processes; false when a class of theirs is gone or their idempotency key was used."""
@@ -144,12 +146,17 @@ class ProcessWrites:
         """
         return await (self._node_endings if node else self._endings).add((ending, now))
 
+    async def start(self, node: Process[Raw], now: datetime) -> Process[Raw]:
+        """Note in its workflow that a process runs; the process with its parents and children."""
+        return await self._starts.add((node, now))
+
     async def finish(self) -> None:
         """Wait for what is under way, then close the connections."""
         await self._submissions.finish()
         await self._endings.finish()
         await self._node_endings.finish()
-        for lane in (self._submit_lane, self._close_lane, self._node_lane):
+        await self._starts.finish()
+        for lane in (self._submit_lane, self._close_lane, self._node_lane, self._start_lane):
             await lane.close()
 
     async def _store(self, submissions: Sequence[Submission]) -> list[bool]:
@@ -187,6 +194,12 @@ class ProcessWrites:
         if first is not None and (each := ended[first]) is not None:
             ended[first] = msgspec.structs.replace(each, changes=changed)
         return ended
+
+    async def _start_nodes(self, starts: Sequence[tuple[Process[Raw], datetime]]) -> list[Process[Raw]]:
+        calls = [{"processid": node.processid, "processgraphid": node.processgraphid} for node, _ in starts]
+        rows = await self._start_lane.all("start_nodes", calls=records(calls), now=max(now for _, now in starts))
+        found = {row["processid"]: related(row) for row in rows}
+        return [msgspec.structs.replace(node, **found.get(node.processid, {})) for node, _ in starts]
 
 
 def _storing(calls: Sequence[_Record]) -> Query:

@@ -18,7 +18,6 @@ from kolony_apiserver.store.processes import (
     Change,
     Processes,
     Submission,
-    related,
     settlement,
     submission_records,
 )
@@ -158,13 +157,6 @@ class Workflows(Repository):
         outputs = {row["processid"]: _VALUES.decode(row["output"]) for row in rows}
         graph = (await self._graphs([workflowid]))[workflowid]
         return [value for processid, _ in graph.walk() for value in outputs.get(processid, [])]
-
-    async def started(self, process: Process[Raw], *, now: datetime) -> Process[Raw]:
-        """Note that a process of a workflow runs; the process with its parents and children."""
-        row = await self.session.one(
-            "start_workflow", _same, workflowid=process.processgraphid, processid=process.processid, now=now
-        )
-        return process if row is None else msgspec.structs.replace(process, **related(row))
 
     async def lock(self, workflowid: str) -> Locked | None:
         """Keep everyone else from changing a workflow; `None` when it is gone."""

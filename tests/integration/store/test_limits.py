@@ -7,15 +7,15 @@ from datetime import timedelta
 from storage import Storage, Worker, together
 
 from kolony.model.processes import Process
-from kolony_apiserver.store.deadlines import Expired
+from kolony_apiserver.store.processes import Change
 
 
-async def expire_waiting(storage: Storage, limit: int = 100) -> list[Expired]:
+async def expire_waiting(storage: Storage, limit: int = 100) -> list[Change]:
     async with storage.unit() as store:
         return await store.deadlines.expire_waiting(now=storage.clock.now(), limit=limit)
 
 
-async def expire_running(storage: Storage, limit: int = 100) -> list[Expired]:
+async def expire_running(storage: Storage, limit: int = 100) -> list[Change]:
     async with storage.unit() as store:
         return await store.deadlines.expire_running(now=storage.clock.now(), limit=limit)
 

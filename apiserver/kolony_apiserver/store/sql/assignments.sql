@@ -91,19 +91,12 @@ where k.added >= %(since)s;
 
 -- add_classes: the classes of these requirements, made where they are new.
 -- The update changes nothing; it answers also with a class that another server made a moment ago.
-with wanted as materialized (
-    select * from json_to_recordset(%(classes)s::json) as w (
-        no integer, colonyname text, digest text, requirements text
-    )
-), made as (
-    insert into classes as k (colonyname, digest, requirements)
-    select colonyname, digest, requirements from wanted order by colonyname, digest
-    on conflict (colonyname, digest) do update set digest = k.digest
-    returning classid, colonyname, digest
-)
-select w.no, m.classid
-from wanted w
-join made m on m.colonyname = w.colonyname and m.digest = w.digest;
+insert into classes as k (colonyname, digest, requirements)
+select w.colonyname, w.digest, w.requirements
+from json_to_recordset(%(classes)s::json) as w (colonyname text, digest text, requirements text)
+order by w.colonyname, w.digest
+on conflict (colonyname, digest) do update set digest = k.digest
+returning classid, colonyname, digest;
 
 -- probe_classes: what waits first in each of these classes.
 select k.classid,

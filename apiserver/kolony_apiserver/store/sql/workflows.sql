@@ -54,17 +54,26 @@ select p.processid, p.output from processes p
 where p.workflowid = %(workflowid)s and p.workflowid <> ''
   and not exists (select from dependencies d where d.workflowid = p.workflowid and d.parentid = p.processid);
 
--- start_workflow: note that a process of a workflow runs, and answer with its parents and children.
--- Whoever holds the workflow sets another state; then there is nothing to note.
-with started as (
-    update workflows set state = 1, starttime = %(now)s
-    where workflowid = %(workflowid)s and state = 0
-    returning colonyname
+-- start_nodes: note that processes of workflows run, and answer with their parents and children.
+with call as materialized (
+    select * from json_to_recordset(%(calls)s::json) as c (processid text, processgraphid text)
+), waiting as materialized (
+    select workflowid from workflows
+    where workflowid in (select processgraphid from call) and state = 0
+    order by workflowid
+    for update
+), started as (
+    update workflows w set state = 1, starttime = %(now)s
+    from waiting
+    where w.workflowid = waiting.workflowid
+    returning w.colonyname
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
     select colonyname, 0, s.state, s.change from started cross join (values (10, -1), (11, 1)) as s (state, change)
 )
-select parents, children from shown_processes where processid = %(processid)s;
+select p.processid, p.parents, p.children
+from call c
+join shown_processes p on p.processid = c.processid;
 
 -- lock_workflows: let nobody else change the workflows of these processes until this transaction ends.
 -- Everyone who locks several, or processes of theirs as well, locks the workflows first and in this order.
@@ -79,9 +88,10 @@ select state, size from workflows where workflowid = %(workflowid)s for update;
 -- settle_processes: pass on what the end of processes means for their workflows, which are locked; once each.
 -- A success is one parent less to wait for; a child that waits for no other enters the queue, and its input is what
 -- its parents put out, in their order. Answers with all children of those that succeeded.
+-- As in close_processes, the sum leaves only the key to find processes by.
 with ended as materialized (
     update processes set settled = true
-    where processid = any (%(processids)s) and not settled and state >= 2
+    where processid = any (%(processids)s) and not settled and state + 0 >= 2
     returning processid, workflowid, state
 ), step as materialized (
     select d.workflowid, d.childid, count(*)::integer as parents
