@@ -35,17 +35,21 @@ class Measured(Collector):
         self,
         *,
         processes: Mapping[tuple[str, str], int],
+        workflows: Mapping[tuple[str, str], int],
         oldest_waiting: Mapping[str, float],
         last_seen: Mapping[tuple[str, str], float],
     ) -> None:
         """Take over a measurement.
 
-        Processes by colony and state, the age of what waits longest by colony, and the silence of the executor that
-        is silent longest by colony and type.
+        Processes and workflows by colony and state, the age of what waits longest by colony, and the silence of the
+        executor that is silent longest by colony and type.
         """
         counts = GaugeMetricFamily("colonies_processes", "Processes by state.", labels=("colony", "state"))
         for labels, count in processes.items():
             counts.add_metric(labels, count)
+        graphs = GaugeMetricFamily("colonies_workflows", "Workflows by state.", labels=("colony", "state"))
+        for labels, count in workflows.items():
+            graphs.add_metric(labels, count)
         ages = GaugeMetricFamily(
             "colonies_oldest_waiting_seconds", "Age of the longest waiting process.", labels=("colony",)
         )
@@ -58,7 +62,7 @@ class Measured(Collector):
         )
         for labels, silence in last_seen.items():
             silences.add_metric(labels, silence)
-        self._families = (counts, ages, silences)
+        self._families = (counts, graphs, ages, silences)
 
 
 class _Pool(Collector):

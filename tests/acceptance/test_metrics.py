@@ -28,6 +28,7 @@ STATES = ("waiting", "running", "success", "failed", "cancelled")
 
 NAMES = {
     "colonies_processes": "gauge",
+    "colonies_workflows": "gauge",
     "colonies_process_submitted": "counter",
     "colonies_process_closed": "counter",
     "colonies_process_queue_wait_seconds": "histogram",
@@ -52,6 +53,7 @@ NAMES = {
 
 LABELS = {
     "colonies_processes": {"colony", "state"},
+    "colonies_workflows": {"colony", "state"},
     "colonies_process_closed": {"result"},
     "colonies_rpc_seconds": {"method", "code"},
     "colonies_signature_rejects": {"reason"},

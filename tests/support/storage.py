@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +25,7 @@ from kolony.model.executors import Executor, ExecutorState
 from kolony.model.functions import Function
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process, ProcessState, priority_time
+from kolony.model.workflows import Workflow
 from kolony_apiserver.clock import from_ns
 from kolony_apiserver.queue import requirements
 from kolony_apiserver.services.processes import new_process_id
@@ -40,6 +41,7 @@ from kolony_apiserver.store.processes import (
     wait_deadline,
 )
 from kolony_apiserver.store.unit import Store
+from kolony_apiserver.store.workflows import Dependency
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
@@ -193,6 +195,35 @@ class Storage:
         assert await self.writes.submit(Submission(processes=processes, classids=[classid] * count))
         return [each.processid for each in processes]
 
+    async def add_workflow(
+        self, classid: int, parents: Mapping[str, Sequence[str]], *, colony: str = "colony", **fields: Any
+    ) -> tuple[Workflow, dict[str, str]]:
+        """Store a workflow of one class, given as the parents of each node; the ids of its processes by name."""
+        workflow = Workflow(
+            processgraphid=secrets.token_hex(32),
+            colonyname=colony,
+            initiatorid="initiator",
+            initiatorname="alice",
+            submissiontime=self.clock.now(),
+        )
+        made = {name: self.process(colony=colony, nodename=name, **fields) for name in parents}
+        ids = {name: process.processid for name, process in made.items()}
+        processes = [
+            msgspec.structs.replace(
+                process, processgraphid=workflow.processgraphid, parents=[ids[parent] for parent in parents[name]]
+            )
+            for name, process in made.items()
+        ]
+        dependencies = [
+            Dependency(parentid=parent, childid=process.processid, nth=nth, rank=rank)
+            for rank, process in enumerate(processes)
+            for nth, parent in enumerate(process.parents)
+        ]
+        classids = [-classid if process.parents else classid for process in processes]
+        async with self.unit() as store:
+            assert await store.workflows.add(workflow, processes, classids, dependencies, key="")
+        return workflow, ids
+
     async def claim(
         self,
         *parties: tuple[Iterable[Worker], Iterable[int | tuple[int, int]]],
@@ -240,9 +271,9 @@ class Storage:
         processid = process if isinstance(process, str) else process.processid
         return Ending(processid=processid, executorid=worker.identity, state=state, **fields)
 
-    async def close(self, *endings: Ending, now: datetime | None = None) -> list[Ended | None]:
+    async def close(self, *endings: Ending, now: datetime | None = None, node: bool = False) -> list[Ended | None]:
         """Close in one batch."""
-        return await together(*(self.writes.close(each, now or self.clock.now()) for each in endings))
+        return await together(*(self.writes.close(each, now or self.clock.now(), node=node) for each in endings))
 
     async def states(self) -> dict[str, int]:
         """The states of all processes, by id."""
@@ -251,7 +282,7 @@ class Storage:
     async def counted(self) -> Counter[tuple[str, int]]:
         """How many processes are in each state, by colony, as the counters say."""
         async with self.unit() as store:
-            return Counter({(each.colonyname, each.state): each.processes for each in await store.counts.processes()})
+            return Counter({(each.colonyname, each.state): each.count for each in await store.counts.processes()})
 
     async def require_true_counts(self) -> None:
         """Compare all counters with a recount."""
@@ -260,16 +291,19 @@ class Storage:
             " select colonyname, state, count from colony_counts"
             " union all select colonyname, state, change from count_changes) c group by 1, 2 having sum(count) <> 0"
         )
-        recount = await self.rows("select colonyname, state, count(*) as count from processes group by 1, 2")
+        recount = await self.rows(
+            "select colonyname, state, count(*) as count from processes group by 1, 2"
+            " union all select colonyname, 10 + state, count(*) from workflows group by 1, 2"
+        )
         assert _by(by_colony, "colonyname", "state") == _by(recount, "colonyname", "state")
         by_class = await self.rows(
             "select classid, state, sum(count)::bigint as count from ("
             " select classid, state, count from class_counts"
-            " union all select classid, state, change from count_changes where classid <> 0) c"
+            " union all select classid, state, change from count_changes where classid > 0) c"
             " group by 1, 2 having sum(count) <> 0"
         )
         recount = await self.rows(
-            "select classid, state, count(*) as count from processes where state < 2 group by 1, 2"
+            "select classid, state, count(*) as count from processes where state < 2 and classid > 0 group by 1, 2"
         )
         assert _by(by_class, "classid", "state") == _by(recount, "classid", "state")
 

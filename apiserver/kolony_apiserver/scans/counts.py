@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kolony.model.processes import ProcessState
 from kolony_apiserver.membership import Caller
 from kolony_apiserver.services.context import Parts, UnitOfWork
+from kolony_apiserver.store.counts import Count
 
 INTERVAL = 1.0
 GAUGE_INTERVAL = 5.0
@@ -23,15 +26,21 @@ async def fold(parts: Parts, server: Caller) -> None:
 async def measure(parts: Parts, server: Caller) -> None:
     """Set the gauges that come from the database."""
     async with UnitOfWork(parts, server) as context:
-        counts = await context.store.counts.processes()
+        processes = await context.store.counts.processes()
+        workflows = await context.store.counts.workflows()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()
     now = parts.clock.now()
     parts.metrics.measured.show(
-        processes={(each.colonyname, ProcessState(each.state).name.lower()): each.processes for each in counts},
+        processes=_by_state(processes),
+        workflows=_by_state(workflows),
         oldest_waiting={
             each.colonyname: (now - each.submissiontime).total_seconds() if each.submissiontime else 0
             for each in oldest
         },
         last_seen={(each.colonyname, each.executortype): (now - each.heard).total_seconds() for each in silence},
     )
+
+
+def _by_state(counts: Iterable[Count]) -> dict[tuple[str, str], int]:
+    return {(each.colonyname, ProcessState(each.state).name.lower()): each.count for each in counts}

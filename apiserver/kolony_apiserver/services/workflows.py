@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ _KEY = "workflow "
 """What an idempotency key begins with, so that no process is found by the key of a workflow."""
 
 _REMOVED_AT_ONCE = 10
+_BREATH = 1_000
 _STATES = frozenset(ProcessState)
 _SPEC: Decoder[WorkflowSpec[Raw]] = Decoder(WorkflowSpec[Raw])
 
@@ -130,7 +132,6 @@ async def start(
     With an idempotency ``key`` that the initiator used before, the workflow of that time is the answer.
     """
     check(spec)
-    functions = [_node(function, colony, args) for function in spec.functionspecs]
     ns = context.parts.clock.now_ns()
     workflow = Workflow(
         processgraphid=secrets.token_hex(32),
@@ -139,19 +140,20 @@ async def start(
         colonyname=colony,
         submissiontime=from_ns(ns, context.parts.clock.zone),
     )
-    # A nanosecond apart: what is otherwise equal runs in the order of the specification.
-    processes = [
-        new_process(
+    processes = []
+    for nth, function in enumerate(spec.functionspecs):
+        if nth % _BREATH == _BREATH - 1:
+            await asyncio.sleep(0)  # other calls do not wait for a large graph
+        process = new_process(
             context,
-            function,
-            ns=ns + nth,
+            _node(function, colony, args),
+            ns=ns + nth,  # what is otherwise equal runs in the order of the specification
             initiatorid=initiatorid,
             initiatorname=initiatorname,
             processgraphid=workflow.processgraphid,
             input=[] if function.conditions.dependencies else list(inputs),
         )
-        for nth, function in enumerate(functions)
-    ]
+        processes.append(process)
     processes, dependencies = _connected(processes)
     classids = await held_class_ids(context, processes)
     classes = [-classid if each.parents else classid for each, classid in zip(processes, classids, strict=True)]

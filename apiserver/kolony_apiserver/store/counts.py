@@ -9,13 +9,16 @@ from typing import NamedTuple
 from kolony.model.base import ColonyName
 from kolony_apiserver.store.repository import Repository
 
+WORKFLOWS = 10
+"""What the states of workflows are counted above: those of processes are below."""
+
 
 class Count(NamedTuple):
-    """How many processes of a colony are in a state."""
+    """How many processes or workflows of a colony are in a state."""
 
     colonyname: ColonyName
     state: int
-    processes: int
+    count: int
 
 
 class Oldest(NamedTuple):
@@ -59,7 +62,14 @@ class Counts(Repository):
 
     async def processes(self) -> list[Count]:
         """How many processes of each colony are in each state."""
-        return await self.session.all("count_processes", lambda row: Count(**row))
+        return [each for each in await self._states() if each.state < WORKFLOWS]
+
+    async def workflows(self) -> list[Count]:
+        """How many workflows of each colony are in each state."""
+        return [each._replace(state=each.state - WORKFLOWS) for each in await self._states() if each.state >= WORKFLOWS]
+
+    async def _states(self) -> list[Count]:
+        return await self.session.all("count_states", lambda row: Count(**row))
 
     async def oldest_waiting(self) -> list[Oldest]:
         """The longest waiting process of each colony, one probe each."""

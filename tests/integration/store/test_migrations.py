@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
 from kolony_apiserver.store.migrate import migrate
+
+MIGRATIONS = sorted(
+    file.name.removesuffix(".sql")
+    for file in resources.files("kolony_apiserver.store").joinpath("migrations").iterdir()
+    if file.name.endswith(".sql")
+)
 
 
 def applied(dsn: str) -> list[tuple[str, ...]]:
@@ -22,7 +29,7 @@ def applied(dsn: str) -> list[tuple[str, ...]]:
 def test_a_second_start_changes_nothing(database_dsn: str) -> None:
     migrate(database_dsn)
     first = applied(database_dsn)
-    assert [name for name, _ in first] == ["0001.before.members", "0002.before.processes"]
+    assert [name for name, _ in first] == MIGRATIONS
     migrate(database_dsn)
     assert applied(database_dsn) == first
 
@@ -31,7 +38,7 @@ def test_servers_that_start_together_migrate_once(database_dsn: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(migrate, database_dsn) for _ in range(8)]:
             done.result()
-    assert [name for name, _ in applied(database_dsn)] == ["0001.before.members", "0002.before.processes"]
+    assert [name for name, _ in applied(database_dsn)] == MIGRATIONS
     with psycopg.connect(database_dsn) as connection:
         held = connection.execute(
             "select count(*) from pg_locks where locktype = 'advisory'"

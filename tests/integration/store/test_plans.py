@@ -171,7 +171,7 @@ OTHER: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What runs on connections of the pool, with parameters."""
 
-COUNTS: dict[str, dict[str, Any]] = {"count_processes": {}, "server_statistics": {}}
+COUNTS: dict[str, dict[str, Any]] = {"count_states": {}, "server_statistics": {}}
 """What reads all counters there are."""
 
 GENERIC = "set plan_cache_mode = force_generic_plan"

@@ -15,7 +15,7 @@ from kolony_apiserver.store.processes import Submission
 
 TABLES = {
     "colonies", "executors", "users", "functions", "locations", "classes", "processes", "submissions", "logs",
-    "count_changes", "colony_counts",
+    "count_changes", "colony_counts", "workflows",
 }  # fmt: skip
 
 
@@ -33,6 +33,9 @@ async def left_of(storage: Storage, colony: str) -> dict[str, int]:
     found["class_counts"] = await storage.value(
         "select count(*) from class_counts where classid not in (select classid from classes)"
     )
+    found["dependencies"] = await storage.value(
+        "select count(*) from dependencies where workflowid not in (select workflowid from workflows)"
+    )
     found["attributes"] = await storage.value(
         "select count(*) from attributes where targetid not in (select processid from processes)"
     )
@@ -46,6 +49,7 @@ async def test_everything_of_a_colony_goes(storage: Storage) -> None:
         await storage.add_function(worker, "echo")
         classid = await storage.add_class(colony=colony)
         await storage.submit_many(classid, 3, colony=colony, env={"A": "1"})
+        await storage.add_workflow(classid, {"a": [], "b": ["a"]}, colony=colony)
         process = await storage.take(worker, classid)
         async with storage.unit() as store:
             assert await store.logs.add(process.processid, "text", executorid=worker.identity, timestamp=1)
@@ -55,7 +59,7 @@ async def test_everything_of_a_colony_goes(storage: Storage) -> None:
     assert await remove(storage, "colony") is False
 
     assert await left_of(storage, "colony") == {}
-    assert (await left_of(storage, "other"))["processes"] == 3
+    assert (await left_of(storage, "other"))["processes"] == 5
     await storage.require_true_counts()
 
 

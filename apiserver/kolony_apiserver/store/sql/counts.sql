@@ -28,10 +28,9 @@ delete from class_counts where classid = any (%(classids)s);
 -- remove_stray_class_counts: counts of all classes that are gone.
 delete from class_counts c where not exists (select from classes k where k.classid = c.classid);
 
--- count_processes: how many processes of each colony are in each state; 10 and more are the states of workflows.
-select colonyname, state, sum(count)::bigint as processes
+-- count_states: how many processes of each colony are in each state, and workflows as 10 and up.
+select colonyname, state, sum(count)::bigint as count
 from (select colonyname, state, count from colony_counts union all select colonyname, state, change from count_changes) c
-where state < 10
 group by colonyname, state;
 
 -- oldest_waiting: when the longest waiting process of each colony was submitted.

@@ -156,7 +156,7 @@ select processid, colonyname, executortype, state, classid, prioritytime from ch
 with failed as materialized (
     select distinct p.workflowid
     from processes p
-    where p.processid = any (%(processids)s) and p.state = 3 and p.workflowid <> ''
+    where p.processid = any (%(processids)s) and p.state + 0 = 3 and p.workflowid <> ''
       and exists (select from dependencies d where d.workflowid = p.workflowid and d.parentid = p.processid)
 ), before as materialized (
     select p.processid, p.state
