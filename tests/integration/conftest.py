@@ -12,8 +12,8 @@ from storage import Storage, copy_database, open_storage
 from kolony_apiserver.store.migrate import migrate
 
 _EMPTY = (
-    "delete from colonies; delete from processes; delete from count_changes; delete from colony_counts;"
-    " delete from class_counts; delete from nonces; delete from membership_changes"
+    "delete from colonies; delete from processes; delete from dependencies; delete from count_changes;"
+    " delete from colony_counts; delete from class_counts; delete from nonces; delete from membership_changes"
 )
 """What is left takes no time to delete, while a new database for each test would take a second."""
 

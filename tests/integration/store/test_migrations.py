@@ -54,4 +54,4 @@ def test_the_database_may_have_any_name(postgres_dsn: str) -> None:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(odd)))
     dsn = psycopg.conninfo.make_conninfo(postgres_dsn, dbname=odd)
     migrate(dsn)
-    assert len(applied(dsn)) == 2
+    assert [name for name, _ in applied(dsn)] == MIGRATIONS
