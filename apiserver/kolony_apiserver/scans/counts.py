@@ -43,4 +43,4 @@ async def measure(parts: Parts, server: Caller) -> None:
 
 
 def _by_state(counts: Iterable[Count]) -> dict[tuple[str, str], int]:
-    return {(each.colonyname, ProcessState(each.state).name.lower()): each.count for each in counts}
+    return {(each.colonyname, ProcessState(each.state).name.lower()): each.total for each in counts}

@@ -18,7 +18,7 @@ class Count(NamedTuple):
 
     colonyname: ColonyName
     state: int
-    count: int
+    total: int
 
 
 class Oldest(NamedTuple):

@@ -29,7 +29,7 @@ delete from class_counts where classid = any (%(classids)s);
 delete from class_counts c where not exists (select from classes k where k.classid = c.classid);
 
 -- count_states: how many processes of each colony are in each state, and workflows as 10 and up.
-select colonyname, state, sum(count)::bigint as count
+select colonyname, state, sum(count)::bigint as total
 from (select colonyname, state, count from colony_counts union all select colonyname, state, change from count_changes) c
 group by colonyname, state;
 
