@@ -334,6 +334,8 @@ def test_labels_stay_few_whatever_is_sent(clocked: ClockedServer) -> None:
 def test_names_kinds_and_labels(clocked: ClockedServer) -> None:
     colony = clocked.colony()
     end_in_every_way(clocked, colony, colony.add_executor("e1"))
+    empty = {"colonyname": colony.name, "functionspecs": []}
+    colony.rpc.ok("submitworkflowspecmsg", colony.user_key, spec=empty)
     assert colony.rpc.send(json.dumps({"payloadtype": "getcolonymsg"}).encode()).status == 403
     clocked.run(lambda parts: parts.contacts.tick())
     clocked.scan(counts.measure)
