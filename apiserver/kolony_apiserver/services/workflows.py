@@ -75,7 +75,7 @@ def parse(text: str, colony: str) -> WorkflowSpec[Raw]:
 
 
 def check(spec: WorkflowSpec[Raw]) -> None:
-    """Refuse what is no graph: a node without a name or with that of another, an unknown parent, a cycle."""
+    """Refuse what is no graph: nodes without names, with one name, or of another colony, unknown parents, cycles."""
     names = [function.nodename for function in spec.functionspecs]
     if not all(names):
         raise InvalidGraph("Nodename is missing, check function spec for errors")
@@ -83,6 +83,11 @@ def check(spec: WorkflowSpec[Raw]) -> None:
         raise InvalidGraph(f"Duplicate nodename: {twice[0]}")
     known = set(names)
     for function in spec.functionspecs:
+        if function.conditions.colonyname not in ("", spec.colonyname):
+            raise InvalidGraph(
+                f"{_FAILURE}, node <{function.nodename}> is in the colony <{function.conditions.colonyname}>, and the"
+                f" workflow in <{spec.colonyname}>"
+            )
         for parent in function.conditions.dependencies:
             if parent not in known:
                 raise InvalidGraph(f"{_UNKNOWN} Node <{function.nodename}> depends on <{parent}>")
