@@ -58,6 +58,11 @@ class Plan:
         """The tables that are read from end to end."""
         return {node["Relation Name"] for node in self.nodes() if node["Node Type"] == "Seq Scan"}
 
+    def read_whole(self) -> set[str]:
+        """The tables of which an index is read from end to end."""
+        scans = [node for node in self.nodes() if node["Node Type"] in ("Index Scan", "Index Only Scan")]
+        return {node["Relation Name"] for node in scans if "Index Cond" not in node}
+
     def indexes(self) -> set[str]:
         """The indexes that are used."""
         return {node["Index Name"] for node in self.nodes() if "Index Name" in node}

@@ -40,7 +40,7 @@ async def tick(parts: Parts, server: Caller) -> None:
                 parts,
                 server,
                 lambda context, name=name: context.store.workflows.remove_all(  # type: ignore[misc]
-                    name, state=ProcessState.SUCCESS, before=before, limit=_WORKFLOWS_AT_ONCE
+                    name, [ProcessState.SUCCESS], before=before, limit=_WORKFLOWS_AT_ONCE
                 ),
                 at_once=_WORKFLOWS_AT_ONCE,
             )

@@ -28,7 +28,6 @@ _UNKNOWN = f"{_FAILURE}, invalid dependencies, are you depending on a nodename t
 _KEY = "workflow "
 """What an idempotency key begins with, so that no process is found by the key of a workflow."""
 
-_REMOVED_AT_ONCE = 10
 _BREATH = 1_000
 _STATES = frozenset(ProcessState)
 _SPEC: Decoder[WorkflowSpec[Raw]] = Decoder(WorkflowSpec[Raw])
@@ -339,8 +338,8 @@ async def remove_all(context: Context, message: wire.RemoveAllWorkflows) -> None
         raise BadRequest("not possible to remove running processgraphs")
     if message.state != -1 and message.state not in _STATES:
         raise BadRequest("invalid state when deleting all processgraphs")
-    while await context.store.workflows.remove_all(message.colonyname, state=message.state, limit=_REMOVED_AT_ONCE):
-        pass
+    states = _STATES if message.state == -1 else [message.state]
+    await context.store.workflows.remove_all(message.colonyname, states)
 
 
 def _missing(failure: str) -> KolonyError:

@@ -183,7 +183,8 @@ class ProcessWrites:
         return _ended(endings, rows)
 
     async def _close_nodes(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
-        lock, *settle = settlement([ending.processid for ending, _ in endings], max(now for _, now in endings))
+        lock, succeed, fail = settlement([ending.processid for ending, _ in endings], max(now for _, now in endings))
+        settle = [succeed, fail] if any(ending.state == ProcessState.FAILED for ending, _ in endings) else [succeed]
         _, rows, *changes = await self._node_lane.together(lock, _closing(endings), *settle)
         changed = [Change(**row) for answer in changes for row in answer]
         for change in changed:

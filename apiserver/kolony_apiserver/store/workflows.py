@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -189,13 +189,15 @@ class Workflows(Repository):
         await self.session.run("remove_dependencies", workflowids=list(workflowids))
         await self.session.run("remove_workflows", workflowids=list(workflowids))
 
-    async def remove_all(self, colony: str, *, state: int = -1, before: datetime = _EVER, limit: int) -> int:
-        """Delete workflows of a colony in one state, or in any with -1, submitted before a time; how many."""
+    async def remove_all(
+        self, colony: str, states: Collection[int], *, before: datetime = _EVER, limit: int | None = None
+    ) -> int:
+        """Delete workflows of a colony in some states, submitted before a time; how many."""
         found = await self.session.all(
             "lock_found_workflows",
             lambda row: str(row["workflowid"]),
             colony=colony,
-            state=state,
+            states=list(states),
             before=before,
             limit=limit,
         )

@@ -162,7 +162,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "find_labels": {"workflowid": "w1"},
     "find_dependencies": {"workflowids": ["w1", "w2"]},
     "find_leaf_outputs": {"workflowid": "w1"},
-    "lock_found_workflows": COLONY | {"state": 2, "before": SOON, "limit": 10},
+    "lock_found_workflows": COLONY | {"states": [2], "before": SOON, "limit": 10},
     "put_before": {"workflowid": "w1", "childid": "wp3001", "parentid": "wp1"},
     "hand_over_children": {"workflowid": "w1", "from_parent": "wp3001", "to_parent": "wp1"},
     "cancel_nodes": {"workflowid": "w1", "now": NOW},
@@ -288,6 +288,7 @@ def test_a_plan_made_on_small_tables_finds_processes_one_by_one(name: str, small
     with psycopg.connect(small, autocommit=True, options=database.LANE_OPTIONS) as connection:
         prepare(connection, name)
         plan = explain(connection, name, HOT[name], run=False)
+    assert plan.read_whole() & BIG == set()
     used = {node.get("Index Name") for node in plan.nodes() if node.get("Relation Name") == "processes"}
     assert used <= {"processes_pkey", "processes_queue", "processes_of_workflow", None}
 

@@ -153,11 +153,15 @@ with ended as materialized (
 select processid, colonyname, executortype, state, classid, prioritytime from child;
 
 -- fail_workflows: fail whatever has not failed in the workflows, which are locked, of failed processes with children.
-with failed as materialized (
-    select distinct p.workflowid
-    from processes p
-    where p.processid = any (%(processids)s) and p.state + 0 = 3 and p.workflowid <> ''
-      and exists (select from dependencies d where d.workflowid = p.workflowid and d.parentid = p.processid)
+with ended as materialized (
+    select processid, workflowid from processes
+    where processid = any (%(processids)s) and state + 0 = 3 and workflowid <> ''
+), failed as materialized (
+    select distinct e.workflowid
+    from ended e
+    cross join lateral (
+        select from dependencies d where d.workflowid = e.workflowid and d.parentid = e.processid limit 1
+    ) d
 ), before as materialized (
     select p.processid, p.state
     from failed f
@@ -216,11 +220,14 @@ from cancelled
 cross join lateral (values (10 + was, -1), (14, 1)) as s (state, change)
 where was <> 4;
 
--- lock_found_workflows: the workflows of a colony in a state, or in any with -1, submitted before a time; locked.
+-- lock_found_workflows: workflows of a colony in some states, submitted before a time; locked.
 select workflowid from workflows
-where colonyname = %(colony)s and (%(state)s = -1 or state = %(state)s) and submissiontime < %(before)s
+where workflowid = any (array(
+    select workflowid from workflows
+    where colonyname = %(colony)s and state = any (%(states)s) and submissiontime < %(before)s
+    limit %(limit)s
+))
 order by workflowid
-limit %(limit)s
 for update;
 
 -- remove_nodes: delete the processes of workflows, which are locked.
