@@ -21,6 +21,7 @@ FAMILIES = (
     "users",
     "functions",
     "processes",
+    "workflows",
     "assignments",
     "attributes",
     "locations",

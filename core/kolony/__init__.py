@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kolony.crypto import PrivateKey
     from kolony.errors import KolonyError
-    from kolony.model import Conditions, FunctionSpec, Process, ProcessState
+    from kolony.model import Conditions, FunctionSpec, Process, ProcessState, Workflow, WorkflowSpec
     from kolony.sdk.client import AsyncClient, Client
+    from kolony.sdk.graphs import Graph
     from kolony.sdk.settings import Settings
     from kolony.sdk.worker import Worker, current_process
 
@@ -24,12 +25,15 @@ __all__ = [
     "Client",
     "Conditions",
     "FunctionSpec",
+    "Graph",
     "KolonyError",
     "PrivateKey",
     "Process",
     "ProcessState",
     "Settings",
     "Worker",
+    "Workflow",
+    "WorkflowSpec",
     "__version__",
     "current_process",
 ]
@@ -39,12 +43,15 @@ _HOMES = {
     "Client": "kolony.sdk.client",
     "Conditions": "kolony.model",
     "FunctionSpec": "kolony.model",
+    "Graph": "kolony.sdk.graphs",
     "KolonyError": "kolony.errors",
     "PrivateKey": "kolony.crypto",
     "Process": "kolony.model",
     "ProcessState": "kolony.model",
     "Settings": "kolony.sdk.settings",
     "Worker": "kolony.sdk.worker",
+    "Workflow": "kolony.model",
+    "WorkflowSpec": "kolony.model",
     "current_process": "kolony.sdk.worker",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,14 @@ def worker(colony: Colony, release: threading.Event, held: queue.Queue[str]) -> 
     def echo(*args: Any, **kwargs: Any) -> list[Any]:
         current_process().log(f"echoing {len(args)} arguments")
         return [*args, *kwargs.values()]
+
+    @worker.function
+    def give() -> str:
+        return "given"
+
+    @worker.function
+    def take() -> list[Any]:
+        return current_process().input
 
     @worker.function
     def fail() -> None:
@@ -215,6 +224,87 @@ def test_logs_are_followed_to_the_end(
         held.get(timeout=PATIENCE)
         release.set()
         assert following.result(PATIENCE) == "holding\nreleased\n"
+
+
+def diamond(folder: Path, *functions: str) -> str:
+    """A file with a diamond of these functions, whose nodes are named a, b, c and d."""
+    nodes = zip("abcd", functions, ([], ["a"], ["a"], ["b", "c"]), strict=True)
+    specs = [
+        {"nodename": name, "funcname": function, "conditions": {"executortype": "py", "dependencies": parents}}
+        for name, function, parents in nodes
+    ]
+    (folder / "diamond.json").write_text(json.dumps(specs))
+    (folder / "diamond.yaml").write_text(yaml.safe_dump({"functionspecs": specs}))
+    return str(folder / "diamond.json")
+
+
+def test_a_workflow_is_followed_to_its_end(shell: Shell, worker: Worker, tmp_path: Path) -> None:
+    spec = diamond(tmp_path, "give", "take", "take", "take")
+    done = shell.run("workflow", "submit", "--spec", spec, "--wait")
+    heading, *tree = done.err.splitlines()
+    assert (done.code, done.out) == (0, "given\ngiven\n")
+    assert re.fullmatch(r"workflow [0-9a-f]{12} success after \S+: 4 success", heading)
+    assert tree == [
+        "└── a success",
+        "    ├── b success",
+        "    │   └── d success",
+        "    └── c success",
+        "        └── -> d",
+    ]
+    shown = shell.run("workflow", "submit", "--spec", spec.replace("json", "yaml"), "-w", "-o", "yaml")
+    assert [node["data"]["label"] for node in yaml.safe_load(shown.out)["nodes"]] == ["a", "b", "d", "c"]
+
+
+def test_a_workflow_that_fails_says_where_and_why(shell: Shell, worker: Worker, tmp_path: Path) -> None:
+    done = shell.run("workflow", "submit", "--spec", diamond(tmp_path, "give", "take", "fail", "take"), "--wait")
+    assert (done.code, done.out) == (1, "")
+    assert " failed after " in done.err.splitlines()[0]
+    assert "    └── c failed\n        ValueError: no good\n        process " in done.err
+    listed = shell.json("workflow", "list", "--state", "failed")
+    shown = shell.ok("workflow", "get", listed[0]["processgraphid"])
+    assert "ValueError: no good" in shown
+
+
+def test_workflows(shell: Shell, tmp_path: Path) -> None:
+    first, second = (
+        shell.ok("workflow", "submit", "--spec", diamond(tmp_path, *["echo"] * 4)).strip() for _ in range(2)
+    )
+    assert shell.json("workflow", "get", first)["processgraphid"] == first
+    assert shell.ok("workflow", "get", first[:12]).splitlines()[:2] == [
+        f"workflow {first[:12]} waiting: 4 waiting",
+        "└── a waiting",
+    ]
+    assert shell.ok("workflow", "cancel", first[:12]) == f"cancelled {first}\n"
+    table = [row.split()[:4] for row in shell.ok("workflow", "list").splitlines()]
+    assert table == [
+        ["ID", "STATE", "NODES", "INITIATOR"],
+        [second[:12], "waiting", "4", "alice"],
+        [first[:12], "cancelled", "4", "alice"],
+    ]
+    assert [each["processgraphid"] for each in shell.json("workflow", "list", "--state", "cancelled")] == [first]
+    for each in (first, second):
+        assert shell.ok("workflow", "remove", each) == f"removed {each}\n"
+    assert shell.json("workflow", "list") == []
+    missing = shell.run("workflow", "get", first[:12])
+    assert (missing.code, missing.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "data, says",
+    [
+        ({"funcname": "echo"}, "`kolony submit --spec`"),
+        ([{"prioritty": 1}], "prioritty"),
+        ([{"funcname": "f"}], "Nodename is missing"),
+        ([{"nodename": "a", "conditions": {"dependencies": ["z"]}}], "Node <a> depends on <z>"),
+        ([{"nodename": "a", "conditions": {"dependencies": ["a"]}}], "node <a>"),
+    ],
+)
+def test_a_file_that_is_no_workflow_is_refused(shell: Shell, tmp_path: Path, data: Any, says: str) -> None:
+    (tmp_path / "odd.json").write_text(json.dumps(data))
+    refused = shell.run("workflow", "submit", "--spec", str(tmp_path / "odd.json"))
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert says in refused.err
+    assert shell.json("workflow", "list") == []
 
 
 def test_executors(shell: Shell, colony: Colony) -> None:

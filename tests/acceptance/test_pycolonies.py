@@ -15,7 +15,16 @@ from typing import Any
 import pycolonies
 import pytest
 from colonies import Colony, RunningServer, free_port
-from pycolonies import Colonies, ColoniesConnectionError, Conditions, Crypto, FuncSpec, Process, func_spec
+from pycolonies import (
+    Colonies,
+    ColoniesConnectionError,
+    Conditions,
+    Crypto,
+    FuncSpec,
+    Process,
+    Workflow,
+    func_spec,
+)
 
 from kolony.crypto import PrivateKey, recover
 
@@ -42,15 +51,6 @@ WAITING = {
         "sync",
         "upload_data",
         "upload_file",
-    },
-    "workflows": {
-        "add_child",
-        "get_processes_for_workflow",
-        "get_processgraph",
-        "get_processgraphs",
-        "remove_all_processgraphs",
-        "remove_processgraph",
-        "submit_workflow",
     },
     "crons": {"add_cron", "del_cron", "get_cron", "get_crons", "run_cron"},
     "generators": {"add_generator", "get_generator", "get_generators", "remove_generator"},
@@ -481,6 +481,146 @@ def test_statistics(client: Colonies, colony: Colony, user: str, executor: str) 
     }
     with refused("Colony with name <nowhere> not found"):
         client.stats("nowhere", user)
+
+
+def diamond(colony: Colony, **fields: Any) -> Workflow:
+    """A workflow of the nodes a, b, c and d."""
+    parents: dict[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+    specs = [
+        echo(
+            colony,
+            nodename=name,
+            conditions=Conditions(colonyname=colony.name, executortype="cli", dependencies=dependencies),
+        )
+        for name, dependencies in parents.items()
+    ]
+    return Workflow(**{"colonyname": colony.name, "functionspecs": specs, **fields})
+
+
+def test_a_workflow_is_submitted_and_run(client: Colonies, colony: Colony, user: str, executor: str) -> None:
+    submitted = client.submit_workflow(diamond(colony), user)
+    assert (submitted.state, submitted.colonyname) == (Colonies.WAITING, colony.name)
+    assert (submitted.initiatorid, submitted.initiatorname) == (colony.user_key.identity, "alice")
+    assert (submitted.starttime, submitted.endtime) == (UNSET, UNSET)
+    a, b, c, d = submitted.processids
+    assert submitted.rootprocessids == [a]
+    process = client.get_process(d, user)
+    assert (process.parents, process.waitforparents, process.spec.nodename) == ([b, c], True, "d")
+    assert process.processgraphid == submitted.processgraphid
+
+    drawn = client.get_processgraph(submitted.processgraphid, user)
+    assert drawn.processids == [a, b, d, c]
+    assert {node.data["label"]: (node.position.x, node.position.y, node.type) for node in drawn.nodes} == {
+        "a": (100, 0, "input"),
+        "b": (0, 80, ""),
+        "c": (200, 80, ""),
+        "d": (100, 160, "output"),
+    }
+    assert {node.style["background"] for node in drawn.nodes} == {"#eee8d8"}
+    assert sorted((edge.source, edge.target) for edge in drawn.edges) == sorted([(a, b), (a, c), (b, d), (c, d)])
+
+    inputs = []
+    for output in (["A"], ["b1", "b2"], [], ["D"]):
+        assigned = client.assign(colony.name, 10, executor)
+        inputs.append(assigned.input)
+        assert client.get_processgraph(submitted.processgraphid, user).state == Colonies.RUNNING
+        client.close(assigned.processid, output, executor)
+    assert inputs == [[], ["A"], ["A"], ["b1", "b2"]]
+    ended = client.get_processgraph(submitted.processgraphid, user)
+    assert ended.state == Colonies.SUCCESSFUL
+    assert ended.endtime > ended.starttime >= ended.submissiontime
+
+
+def test_a_workflow_fails(client: Colonies, colony: Colony, user: str, executor: str) -> None:
+    submitted = client.submit_workflow(diamond(colony), user)
+    client.fail(client.assign(colony.name, 10, executor).processid, ["no"], executor)
+    failed = client.get_processgraph(submitted.processgraphid, user)
+    assert failed.state == Colonies.FAILED
+    assert {client.get_process(each, user).state for each in failed.processids} == {Colonies.FAILED}
+    assert [each["processgraphid"] for each in client.get_processgraphs(colony.name, 10, user, Colonies.FAILED)] == [
+        submitted.processgraphid
+    ]
+
+
+def test_a_wrong_workflow_is_refused_and_leaves_nothing(
+    client: Colonies, colony: Colony, user: str, executor: str
+) -> None:
+    a, b, *_ = diamond(colony).functionspecs
+    unknown = "Failed to submit workflow, invalid dependencies, are you depending on a nodename that does not exits?"
+    with refused("Duplicate nodename: a"):
+        client.submit_workflow(diamond(colony, functionspecs=[a, b, a]), user)
+    with refused("Nodename is missing, check function spec for errors"):
+        client.submit_workflow(diamond(colony, functionspecs=[a.model_copy(update={"nodename": ""})]), user)
+    with refused(f"{unknown} Node <b> depends on <a>"):
+        client.submit_workflow(diamond(colony, functionspecs=[b]), user)
+    with refused(f"Access denied, not a member of Colony with name <{colony.name}>"):
+        client.submit_workflow(diamond(colony), PrivateKey.generate().hex)
+    assert client.get_processgraphs(colony.name, 10, user) is None
+    with refused("Failed to get processgraph, graph is nil"):
+        client.get_processgraph("0" * 64, user)
+
+
+def test_children_are_added_to_a_running_process(client: Colonies, colony: Colony, user: str, executor: str) -> None:
+    submitted = client.submit_workflow(diamond(colony), user)
+    graph, (a, b, c, d) = submitted.processgraphid, submitted.processids
+    spec = echo(colony)
+    with refused(f"Process with Id {a} is not running"):
+        client.add_child(graph, a, b, spec, "n", False, executor)
+    client.assign(colony.name, 10, executor)
+    other = colony.add_executor("e2").hex
+    with refused(f"Process with Id {a} is not assigned to executor with Id {PrivateKey(other).identity}"):
+        client.add_child(graph, a, b, spec, "n", False, other)
+
+    added = client.add_child(graph, a, d, spec, "n", False, executor)
+    assert (added["spec"]["nodename"], added["parents"], added["children"]) == ("n", [a], [d])
+    assert client.get_process(d, user).parents == [b, c, added["processid"]]
+    first = client.add_child(graph, a, "", spec, "first", True, executor)
+    assert (first["parents"], set(first["children"])) == ([a], {b, c, added["processid"]})
+    client.close(a, [], executor)
+    assert client.assign(colony.name, 10, executor).processid == first["processid"]
+    assert len(client.get_processgraph(graph, user).processids) == 6
+
+    alone = running(client, colony, other)
+    with refused(f"Process with Id {alone.processid} does not belong to a processgraph"):
+        client.add_child(graph, alone.processid, "", spec, "n", False, other)
+
+
+def test_workflows_are_listed_and_removed(
+    client: Colonies, colony: Colony, user: str, owner: str, executor: str
+) -> None:
+    older, newer = (client.submit_workflow(diamond(colony), user).processgraphid for _ in range(2))
+    listed = client.get_processgraphs(colony.name, 10, user)
+    assert [(each["processgraphid"], len(each["processids"])) for each in listed] == [(newer, 4), (older, 4)]
+    assert [each["processgraphid"] for each in client.get_processgraphs(colony.name, 1, user)] == [newer]
+    with refused("Count is larger than MaxCount limit <100>"):
+        client.get_processgraphs(colony.name, 101, user)
+    with refused("invalid msg.State"):
+        client.get_processgraphs(colony.name, 10, user, 5)
+    # it asks for processes in state -1, which ColonyOS refuses as well
+    with refused("Failed to get processes, invalid msg.State"):
+        client.get_processes_for_workflow(older, colony.name, user)
+
+    root = client.assign(colony.name, 10, executor)
+    assert root.processgraphid == older
+    with refused("Failed to remove processgraph, cannot remove a running processgraph"):
+        client.remove_processgraph(older, user)
+    with refused("Failed to remove, cannot remove a process part of a workflow, delete the entire workflow instead"):
+        client.remove_process(root.processid, user)
+    assert client.remove_processgraph(newer, user) == {}
+    with refused("Failed to remove processgraph, graph is nil"):
+        client.remove_processgraph(newer, user)
+
+    client.submit_workflow(diamond(colony), user)
+    with refused("Access denied, not colony owner"):
+        client.remove_all_processgraphs(colony.name, user)
+    with refused("not possible to remove running processgraphs"):
+        client.remove_all_processgraphs(colony.name, owner, Colonies.RUNNING)
+    assert client.remove_all_processgraphs(colony.name, owner) == {}
+    assert client.get_processgraphs(colony.name, 10, user) is None
+    assert client.get_processgraph(older, user).state == Colonies.RUNNING
+    assert client.remove_all_processgraphs(colony.name, owner, -1) == {}
+    with refused("Failed to get process, process not found"):
+        client.get_process(root.processid, user)
 
 
 def test_a_spec_made_by_the_helper_runs(client: Colonies, colony: Colony, user: str, executor: str) -> None:

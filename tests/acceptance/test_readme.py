@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from colonies import free_port
+from pages import Step, comparable, saved, steps, terminal
 
 ROOT = Path(__file__).parents[2]
 PORT = "50080"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_SAVE = re.compile(r"Save this as `([\w.]+)`")
-_DURATION = re.compile(r"\b\d+(\.\d+)?(ms|s)\b")
-_SOURCE = re.compile(r'File ".*?(kolony_apiserver/)')
-_END = "__end_of_output__"
-
-
-class Step(NamedTuple):
-    """A command of the tour, and what the README says it prints."""
-
-    command: str
-    output: list[str]
 
 
 def tour() -> tuple[list[Step], dict[str, str]]:
     """The commands of the tour in order, and the files that the reader saves on the way."""
     text = (ROOT / "README.md").read_text()
     text = text[text.index("## Five minutes") : text.index("## Where to read next")]
-    steps: list[Step] = []
-    files: dict[str, str] = {}
-    for block in _BLOCK.finditer(text):
-        language, body = block.groups()
-        if language == "python":
-            files[_SAVE.findall(text[: block.start()])[-1]] = body
-        else:
-            for line in body.splitlines():
-                if line.startswith("$ "):
-                    steps.append(Step(line[2:], []))
-                else:
-                    steps[-1].output.append(line)
-    return steps, files
+    return steps(text), saved(text)
 
 
 def test_the_tour_is_whole() -> None:
-    steps, files = tour()
-    assert steps[0].command == "make run"
-    assert len(steps) > 8
-    assert set(files) == {"worker.py", "submit.py"}
+    commands, files = tour()
+    assert commands[0].command == "make run"
+    assert len(commands) > 8
+    assert set(files) == {"worker.py", "submit.py", "workflow.py"}
 
 
 @pytest.fixture
@@ -80,46 +55,17 @@ def colony_of_the_reader(tmp_path: Path) -> Iterator[list[str]]:
 
 
 def test_the_tour_prints_what_the_readme_says(colony_of_the_reader: list[str], tmp_path: Path) -> None:
-    steps, files = tour()
+    commands, files = tour()
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     started = [line.replace(f"{tmp_path}/", "") for line in colony_of_the_reader]
-    for line in steps[0].output:
+    for line in commands[0].output:
         assert line in started
 
-    with subprocess.Popen(
-        ["bash", "--norc"],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as shell:
-        for step in steps[1:]:
-            assert _comparable(_run(shell, step.command)) == _comparable(step.output), step.command
-        assert shell.stdin is not None
-        shell.stdin.close()
-        shell.wait(timeout=30)
-
-
-def _run(shell: subprocess.Popen[str], command: str) -> list[str]:
-    """What a command prints in a shell."""
-    assert shell.stdin is not None
-    assert shell.stdout is not None
-    shell.stdin.write(f"{command}\necho {_END}\n")
-    shell.stdin.flush()
-    printed = []
-    for line in shell.stdout:
-        if line.rstrip("\n") == _END:
-            break
-        printed.append(line.rstrip("\n"))
-    return printed
-
-
-def _comparable(lines: list[str]) -> list[str]:
-    """Lines without what differs from run to run: durations, the padding they cause, and where the source lies."""
-    return [" ".join(_SOURCE.sub(r'File "\1', _DURATION.sub("<time>", line)).split()) for line in lines]
+    with terminal(tmp_path) as shell:
+        for step in commands[1:]:
+            assert comparable(shell.run(step.command)) == comparable(step.output), step.command
 
 
 def test_ctrl_c_stops_all_of_it(tmp_path: Path) -> None:

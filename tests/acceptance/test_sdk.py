@@ -14,7 +14,7 @@ from colonies import Colony as TrialColony
 from colonies import RunningServer
 from proxy import Fate, Proxy
 
-from kolony import AsyncClient, Client, FunctionSpec, PrivateKey, ProcessState
+from kolony import AsyncClient, Client, FunctionSpec, Graph, PrivateKey, ProcessState
 from kolony.errors import (
     BadRequest,
     ConfigurationError,
@@ -44,7 +44,7 @@ from kolony.model import (
 from kolony.sdk.api import Api, Method, Stream
 from kolony.sdk.retries import NO_RETRY, Retry
 from kolony.sdk.settings import Options
-from kolony.sdk.specs import make_spec
+from kolony.sdk.specs import make_spec, named
 from kolony.wire.processes import GetProcess
 
 
@@ -280,6 +280,83 @@ async def test_processes(client: Any, colony: TrialColony) -> None:
         await client.processes.get(unwanted.processid)
     await client.processes.remove_all(-1)
     assert await client.processes.find(ProcessState.SUCCESS) == []
+
+
+def diamond() -> Graph:
+    graph = Graph()
+    a, b, c, d = (graph.call("f", name=name, executortype="cli") for name in "abcd")
+    a >> [b, c] >> d
+    return graph
+
+
+async def test_workflows(client: Any, colony: TrialColony) -> None:
+    key = colony.add_executor("e")
+    submitted = await client.workflows.submit(diamond())
+    assert (submitted.state, submitted.colonyname, submitted.initiatorname) == (0, colony.name, "alice")
+    assert len(submitted.processids) == 4
+    workflowid = submitted.processgraphid
+    found = await client.workflows.get(workflowid)
+    assert {node.name: node.state for node in found.nodes} == dict.fromkeys("abcd", ProcessState.WAITING)
+    assert [(each.processgraphid, each.nodes) for each in await client.workflows.find()] == [(workflowid, [])]
+    assert await client.workflows.find(ProcessState.RUNNING) == []
+
+    watching = asyncio.create_task(collected(client.workflows.watch(workflowid)))
+    waiting = asyncio.create_task(client.workflows.wait(workflowid, timeout=30))
+    parent = await client.assignments.assign(10, key=key)
+    child = await client.workflows.add_child(
+        workflowid, parent.processid, "g", 5, name="n", childprocessid=parent.children[0], executortype="cli", key=key
+    )
+    assert (child.spec.nodename, child.spec.args, child.parents) == ("n", [5], [parent.processid])
+    assert child.children == [parent.children[0]]
+    inserted = await client.workflows.add_child(
+        workflowid, parent.processid, make_spec("h", executortype="cli"), insert=True, key=key
+    )
+    assert (inserted.spec.nodename, len(inserted.children)) == ("h", 3)
+    await client.processes.close(parent.processid, ["a"], key=key)
+    inputs = {}
+    for _ in range(5):
+        process = await client.assignments.assign(10, key=key)
+        inputs[process.spec.nodename] = process.input
+        await client.processes.close(process.processid, [process.spec.nodename], key=key)
+    assert inputs == {"h": ["a"], "n": ["h"], "b": ["n", "h"], "c": ["h"], "d": ["b", "c"]}
+    assert (await waiting).state == ProcessState.SUCCESS
+    steps = await watching
+    assert steps[-1].state == ProcessState.SUCCESS
+    assert {node.name: node.state for node in steps[-1].nodes} == dict.fromkeys("abcdnh", ProcessState.SUCCESS)
+
+    unwanted = await client.workflows.submit(diamond().spec(colony.name))
+    await client.workflows.cancel(unwanted.processgraphid)
+    assert (await client.workflows.wait(unwanted.processgraphid)).state == ProcessState.CANCELLED
+    await client.workflows.remove(unwanted.processgraphid)
+    with pytest.raises(ServerError, match="graph is nil"):
+        await client.workflows.get(unwanted.processgraphid)
+    await client.workflows.submit(diamond().spec().functionspecs)
+    await client.workflows.remove_all(ProcessState.WAITING)
+    assert await client.workflows.find() == []
+    await client.workflows.remove_all(-1)
+    assert await client.workflows.find(ProcessState.SUCCESS) == []
+    with pytest.raises(ServerError, match="Duplicate nodename: x"):
+        await client.workflows.submit([named(make_spec("f"), "x")] * 2)
+
+
+async def test_waiting_for_a_workflow_has_an_end(client: Any) -> None:
+    submitted = await client.workflows.submit(diamond())
+    with pytest.raises(WaitTimeout, match=submitted.processgraphid):
+        await client.workflows.wait(submitted.processgraphid, timeout=0.2)
+    with pytest.raises(ServerError, match="graph is nil"):
+        await client.workflows.wait("nothing")
+
+
+async def test_a_workflow_whose_submit_lost_its_reply_is_submitted_once(colony: TrialColony) -> None:
+    async with (
+        Proxy(colony.host, colony.port, lose_first("submitworkflowspecmsg", 2)) as proxy,
+        AsyncClient(**options(colony, port=proxy.own_port, retry=QUICK)) as client,
+    ):
+        submitted = await client.workflows.submit(diamond())
+        assert proxy.seen.count("submitworkflowspecmsg") == 3
+        assert [each.processgraphid for each in await client.workflows.find()] == [submitted.processgraphid]
+        again = [await client.workflows.submit(diamond(), idempotencykey="k") for _ in range(2)]
+        assert again[0].processgraphid == again[1].processgraphid != submitted.processgraphid
 
 
 async def test_many_are_submitted_at_once(client: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 from colonies import Colony, RunningServer, create_colony
 from proxy import Fate, Proxy
 
-from kolony import AsyncClient, PrivateKey, Process, ProcessState, Worker, current_process
+from kolony import AsyncClient, Graph, PrivateKey, Process, ProcessState, Worker, current_process
 from kolony.errors import ConfigurationError, Forbidden
 from kolony.model import ExecutorState
 from kolony.sdk.settings import Options
@@ -153,6 +153,59 @@ async def test_the_log_is_there_while_the_function_runs(client: AsyncClient, wor
         assert (await anext(entries)).message == "waiting"
         read.set()
         assert [entry async for entry in entries] == []
+
+
+async def test_a_workflow_grows_while_it_runs(client: AsyncClient, worker: Worker) -> None:
+    @worker.function
+    def split(*parts: str) -> None:
+        process = current_process()
+        (merge,) = process.children
+        for part in parts:
+            process.add_child("count", part, childprocessid=merge)
+        process.add_child("last", insert=True, name="between")
+
+    @worker.function
+    async def count(part: str) -> int:
+        return len(part)
+
+    @worker.function
+    def last() -> str:
+        return f"last of {len(current_process().children)}"
+
+    @worker.function
+    def merge() -> list[Any]:
+        return current_process().input
+
+    graph = Graph()
+    graph.call("split", "one", "three", executortype="py") >> graph.call("merge", executortype="py")
+    submitted = await client.workflows.submit(graph)
+    async with serving(worker):
+        ended = await client.workflows.wait(submitted.processgraphid, timeout=PATIENCE)
+    assert {node.name: node.state for node in ended.nodes} == dict.fromkeys(
+        ("split", "count-1", "count-2", "between", "merge"), ProcessState.SUCCESS
+    )
+    merged = await client.processes.get(submitted.processids[1])
+    assert merged.output == [3, 5, "last of 3"]
+
+
+async def test_a_run_that_fails_adds_no_children(client: AsyncClient, worker: Worker) -> None:
+    @worker.function
+    def grow(why: str) -> None:
+        current_process().add_child("grow", object() if why == "argument" else "x")
+        if why == "raises":
+            raise ValueError("no good")
+
+    graph = Graph()
+    for why in ("raises", "argument"):
+        graph.call("grow", why, name=why, executortype="py")
+    async with serving(worker):
+        submitted = await client.workflows.submit(graph)
+        raised, refused = [await done(client, await client.processes.get(each)) for each in submitted.processids]
+        assert raised.errors == ["ValueError: no good"]
+        assert refused.errors[0].startswith("a child could not be added: ")
+        assert (raised.children, refused.children) == ([], [])
+        alone = await run(client, "grow", "alone")
+        assert alone.errors == ["BadRequest: a process that is not part of a workflow has no children"]
 
 
 async def test_failures_say_why(client: AsyncClient, worker: Worker) -> None:

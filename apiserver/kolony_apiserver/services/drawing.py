@@ -6,17 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from kolony.model.processes import ProcessState
-from kolony.model.workflows import Edge, Label, Node, Position, Style
+from kolony.model.workflows import BACKGROUNDS, Edge, Label, Node, Position, Style
 from kolony_apiserver.store.workflows import Graph
 
 _WIDTH, _GAP, _HEIGHT = 150, 50, 80
-_BACKGROUNDS = {
-    ProcessState.WAITING: "#eee8d8",
-    ProcessState.RUNNING: "#4689cd",
-    ProcessState.SUCCESS: "#92d050",
-    ProcessState.FAILED: "#cb4239",
-    ProcessState.CANCELLED: "#f5a623",
-}
 
 
 def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge]]:
@@ -37,7 +30,7 @@ def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge
             data=Label(label=labels.get(processid, "")),
             position=places[processid],
             type="input" if processid in roots else "" if graph.children.get(processid) else "output",
-            style=Style(background=_BACKGROUNDS[ProcessState(graph.states[processid])]),
+            style=Style(background=BACKGROUNDS[ProcessState(graph.states[processid])]),
         )
         for processid, _ in graph.walk()
     ]

@@ -8,16 +8,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from kolony.cli.output import state_name
+from kolony.cli.output import STYLES, state_name
 from kolony.cli.processes import took
 from kolony.errors import KolonyError
 from kolony.model.processes import Process, ProcessState
 from kolony.sdk.client import AsyncClient
 from kolony.sdk.settings import Settings
 from kolony.sdk.watching import FINAL
-
-_STYLES = {ProcessState.SUCCESS: "green", ProcessState.FAILED: "red", ProcessState.CANCELLED: "yellow"}
-
 
 _PATIENCE = 1.0
 """Seconds after which it is worth a line that a process still waits."""
@@ -109,4 +106,4 @@ async def _executor(client: AsyncClient, identity: str) -> str:
 def _end(process: Process) -> Text:
     ran = took(process)
     first = f"{state_name(process.state)} after {ran}" if ran else state_name(process.state)
-    return Text("\n".join([first, *process.errors]), _STYLES[ProcessState(process.state)])
+    return Text("\n".join([first, *process.errors]), STYLES[ProcessState(process.state)])

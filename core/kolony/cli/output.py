@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 import typer
@@ -14,10 +14,23 @@ import typer
 from kolony.errors import ConnectionLost, Forbidden, KolonyError
 from kolony.model.processes import ProcessState
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 T = TypeVar("T")
 
 Columns: TypeAlias = Sequence[tuple[str, Callable[[T], str]]]
 """Headings, and what each shows of an object."""
+
+
+STYLES = {
+    ProcessState.WAITING: "dim",
+    ProcessState.RUNNING: "cyan",
+    ProcessState.SUCCESS: "green",
+    ProcessState.FAILED: "red",
+    ProcessState.CANCELLED: "yellow",
+}
+"""The colours of states."""
 
 
 class Output(StrEnum):
@@ -111,17 +124,23 @@ def complain(error: KolonyError) -> None:
     typer.secho(f"error: {explain(error)}", fg="red", err=True)
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def console(*, stderr: bool = False) -> Console:
+    """Where something is drawn; in a file or a pipe, lines are never cut."""
     from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 100_000, highlight=False)
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # to a file or a pipe, rows are never cut
-    console = Console(width=None if sys.stdout.isatty() else 100_000, highlight=False)
+    shown_on = console()
     table = Table(*headings, box=None, pad_edge=False, show_header=bool(headings), padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    with console.capture() as shown:
-        console.print(table)
+    with shown_on.capture() as shown:
+        shown_on.print(table)
     for line in shown.get().splitlines():
         typer.echo(line.rstrip())

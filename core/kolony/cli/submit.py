@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from kolony.cli.context import connect, settings
+from kolony.cli.files import read
 from kolony.cli.output import Output, OutputOption, compact, written
-from kolony.errors import ConfigurationError
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process, ProcessState
 
@@ -90,24 +90,15 @@ def specification(function: str | None, args: list[str], file: Path | None, opti
 
 def read_file(file: Path) -> FunctionSpec:
     """The function specification in a JSON or YAML file."""
+    return read(file, _one)
+
+
+def _one(data: Any) -> FunctionSpec:
     from kolony.sdk.specs import read_spec
 
-    try:
-        text = file.read_text()
-        if file.suffix in (".yaml", ".yml"):
-            import yaml
-
-            try:
-                data = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(error) from error
-        else:
-            data = msgspec.json.decode(text)
-        if isinstance(data, list):
-            raise ValueError("it holds a list; a file holds one function specification")
-        return read_spec(data)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{file} cannot be used: {error}") from error
+    if isinstance(data, list):
+        raise ValueError("it holds a list, as a workflow is; submit one with `kolony workflow submit --spec`")
+    return read_spec(data)
 
 
 def value_of(text: str) -> Any:

@@ -20,6 +20,7 @@ from kolony.model.logs import Log
 from kolony.model.processes import Process, ProcessState
 from kolony.model.server import Backend, Cluster, Node, ServerInfo
 from kolony.model.users import User
+from kolony.model.workflows import Workflow, WorkflowSpec
 
 __all__ = [
     "NO_TIME",
@@ -55,4 +56,6 @@ __all__ = [
     "Statistics",
     "SyncDir",
     "User",
+    "Workflow",
+    "WorkflowSpec",
 ]

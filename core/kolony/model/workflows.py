@@ -9,6 +9,17 @@ from kolony.model.base import NO_TIME, Int64, Model, V
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import ProcessState
 
+BACKGROUNDS = {
+    ProcessState.WAITING: "#eee8d8",
+    ProcessState.RUNNING: "#4689cd",
+    ProcessState.SUCCESS: "#92d050",
+    ProcessState.FAILED: "#cb4239",
+    ProcessState.CANCELLED: "#f5a623",
+}
+"""The colours of drawn processes; nothing else on the wire says their states together."""
+
+_STATES = {colour: state for state, colour in BACKGROUNDS.items()}
+
 
 class WorkflowSpec(Model, Generic[V]):
     """What to run: the nodes of a graph, each with a name of its own and the names of its parents.
@@ -48,6 +59,16 @@ class Node(Model):
     position: Position = Position()
     type: str = ""
     style: Style = Style()
+
+    @property
+    def name(self) -> str:
+        """The name of the node."""
+        return self.data.label
+
+    @property
+    def state(self) -> ProcessState:
+        """The state of the process."""
+        return _STATES.get(self.style.background, ProcessState.WAITING)
 
 
 class Edge(Model):

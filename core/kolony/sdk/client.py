@@ -20,6 +20,7 @@ from kolony.sdk.server import Server
 from kolony.sdk.settings import Key, Options, Settings
 from kolony.sdk.subscriptions import Subscriptions
 from kolony.sdk.users import Users
+from kolony.sdk.workflows import Workflows
 from kolony.wire.message import Message
 
 R = TypeVar("R")
@@ -38,6 +39,7 @@ class _Families(Api[M]):
         self.attributes: Attributes[M] = Attributes(connection, portal)
         self.locations: Locations[M] = Locations(connection, portal)
         self.processes: Processes[M] = Processes(connection, portal)
+        self.workflows: Workflows[M] = Workflows(connection, portal)
         self.assignments: Assignments[M] = Assignments(connection, portal)
         self.logs: Logs[M] = Logs(connection, portal)
         self.subscriptions: Subscriptions[M] = Subscriptions(connection, portal)

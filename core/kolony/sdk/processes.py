@@ -13,7 +13,7 @@ from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process, ProcessState
 from kolony.sdk.api import Api, M, method, stream
 from kolony.sdk.settings import Key
-from kolony.sdk.specs import SpecOptions, in_colony, make_spec, with_options
+from kolony.sdk.specs import SpecOptions, in_colony, spec_of
 from kolony.sdk.watching import FINAL, watch
 from kolony.wire.processes import (
     MAX_COUNT,
@@ -51,12 +51,7 @@ class Processes(Api[M]):
 
         Options such as ``executortype`` and ``priority`` win over what a specification says.
         """
-        if isinstance(function, str):
-            spec = make_spec(function, *args, **options)
-        elif args:
-            raise TypeError("a function specification holds its arguments itself")
-        else:
-            spec = with_options(function, **options)
+        spec = spec_of(function, *args, **options)
         message = SubmitFunctionSpec(
             spec=in_colony(spec, self._colony(spec.conditions.colonyname)),
             idempotencykey=idempotencykey or secrets.token_hex(16),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from kolony.model.base import sparse
 from kolony.model.functionspecs import FunctionSpec
+from kolony.model.workflows import WorkflowSpec
 
 NO_LIMIT = -1
 
@@ -33,6 +34,18 @@ class SpecOptions(TypedDict, total=False):
 
 
 _CONDITIONS = frozenset({"executortype", "executornames", "locationname", "colonyname", "cpu", "mem"})
+
+
+def spec_of(function: FunctionSpec | str, *args: Any, **options: Unpack[SpecOptions]) -> FunctionSpec:
+    """The specification of a function given by its name and arguments, or by a specification.
+
+    Options win over what a specification says.
+    """
+    if isinstance(function, str):
+        return make_spec(function, *args, **options)
+    if args:
+        raise TypeError("a function specification holds its arguments itself")
+    return with_options(function, **options)
 
 
 def make_spec(funcname: str, *args: Any, **options: Unpack[SpecOptions]) -> FunctionSpec:
@@ -60,9 +73,23 @@ def read_spec(data: Any) -> FunctionSpec:
     Raises:
         msgspec.ValidationError: a field is unknown or has the wrong type; the text says which.
     """
-    if isinstance(data, dict):
-        data = {"maxwaittime": NO_LIMIT, "maxexectime": NO_LIMIT, **data}
-    return msgspec.convert(data, FunctionSpec)
+    return msgspec.convert(_without_limits(data), FunctionSpec)
+
+
+def read_workflow(data: Any) -> WorkflowSpec:
+    """A workflow from plain data: the list of its function specifications, or an object with ``functionspecs``.
+
+    Raises:
+        msgspec.ValidationError: a field is unknown or has the wrong type; the text says which.
+    """
+    whole = data if isinstance(data, dict) else {"functionspecs": data}
+    if isinstance(specs := whole.get("functionspecs"), list):
+        whole = {**whole, "functionspecs": [_without_limits(spec) for spec in specs]}
+    return msgspec.convert(whole, WorkflowSpec)
+
+
+def _without_limits(data: Any) -> Any:
+    return {"maxwaittime": NO_LIMIT, "maxexectime": NO_LIMIT, **data} if isinstance(data, dict) else data
 
 
 def in_colony(spec: FunctionSpec, colony: str) -> FunctionSpec:
@@ -70,3 +97,8 @@ def in_colony(spec: FunctionSpec, colony: str) -> FunctionSpec:
     if spec.conditions.colonyname:
         return spec
     return replace(spec, conditions=replace(spec.conditions, colonyname=colony))
+
+
+def named(spec: FunctionSpec, name: str = "") -> FunctionSpec:
+    """The specification as a node of a workflow: of this name, or its own, or else that of its function."""
+    return replace(spec, nodename=name or spec.nodename or spec.funcname)

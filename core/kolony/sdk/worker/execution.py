@@ -1,10 +1,11 @@
-"""Running one process: call the function, send its log, close the process with what came of it."""
+"""Running one process: call the function, send its log, add its children, close the process with what came of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +16,7 @@ from kolony.model.processes import Process
 from kolony.sdk.client import AsyncClient
 from kolony.sdk.worker.functions import Offer
 from kolony.sdk.worker.outbox import Outbox
-from kolony.sdk.worker.running import RunningProcess, running, storable
+from kolony.sdk.worker.running import Child, RunningProcess, running, storable
 
 logger = logging.getLogger("kolony.worker")
 
@@ -46,10 +47,13 @@ async def execute(client: AsyncClient, process: Process, offer: Offer | None) ->
         return
     outbox = Outbox(client, process.processid)
     shipping = asyncio.create_task(outbox.ship())
+    current = RunningProcess(process, outbox)
     try:
-        outcome = await _run(offer, RunningProcess(process, outbox))
+        outcome = await _run(offer, current)
         outbox.close()
         await shipping
+        if isinstance(outcome, Success):
+            outcome = await _grow(client, process, current.added) or outcome
         await close(client, process, outcome)
     finally:
         shipping.cancel()
@@ -81,6 +85,22 @@ async def _close_once(client: AsyncClient, process: Process, outcome: Success | 
     except (BadRequest, TooLarge) as error:
         # if it is the output that the server does not take, the process can still be failed
         await client.processes.fail(processid, [f"the output was refused: {error.message}"], attempt=attempt)
+
+
+async def _grow(client: AsyncClient, process: Process, children: Iterable[Child]) -> Failure | None:
+    """Add the children of a process that is about to be closed; without all of them it has failed."""
+    try:
+        for child in children:
+            await client.workflows.add_child(
+                process.processgraphid,
+                process.processid,
+                child.spec,
+                childprocessid=child.childprocessid,
+                insert=child.insert,
+            )
+    except KolonyError as error:
+        return Failure([f"a child could not be added: {error.message}"])
+    return None
 
 
 async def _run(offer: Offer, process: RunningProcess) -> Success | Failure:

@@ -6,10 +6,23 @@ import contextvars
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
+from kolony.errors import BadRequest
+from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process
+from kolony.sdk.specs import SpecOptions, named, spec_of, with_options
 from kolony.sdk.worker.outbox import Outbox
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Child:
+    """A process to be added below the one that runs; see `RunningProcess.add_child`."""
+
+    spec: FunctionSpec
+    childprocessid: str
+    insert: bool
 
 
 class RunningProcess:
@@ -20,12 +33,24 @@ class RunningProcess:
 
     def __init__(self, process: Process, outbox: Outbox) -> None:
         self.process = process
+        self.added: list[Child] = []
+        """The children that the function added, in its order."""
         self._outbox = outbox
 
     @property
     def env(self) -> dict[str, str]:
         """The environment that the submitter gave the process; it is not put into that of the worker."""
         return self.process.spec.env
+
+    @property
+    def input(self) -> list[Any]:
+        """In a workflow, the outputs of the parents, one after the other."""
+        return self.process.input
+
+    @property
+    def children(self) -> list[str]:
+        """In a workflow, the ids of the processes that wait for this one; those that were added here are not there."""
+        return self.process.children
 
     def log(self, message: str) -> None:
         """Add to the log of the process."""
@@ -34,6 +59,32 @@ class RunningProcess:
     def set_output(self, *values: Any) -> None:
         """Replace the output of the process; what the function returns replaces it again, unless it is nothing."""
         self._outbox.set_output(list(values))
+
+    def add_child(
+        self,
+        function: FunctionSpec | str,
+        *args: Any,
+        name: str = "",
+        childprocessid: str = "",
+        insert: bool = False,
+        **options: Unpack[SpecOptions],
+    ) -> None:
+        """Let the workflow grow: add a process that waits for this one, as `Workflows.add_child` does.
+
+        It runs on executors of the type that this process asked for, unless another is named; without a name it is
+        named after its function, with a number. Children are added when the function has returned, just before the
+        process is closed, so a run that fails or is given up adds none.
+
+        Raises:
+            BadRequest: the process is not part of a workflow.
+        """
+        if not self.process.processgraphid:
+            raise BadRequest("a process that is not part of a workflow has no children")
+        spec = spec_of(function, *args, **options)
+        if not spec.conditions.executortype:
+            spec = with_options(spec, executortype=self.process.spec.conditions.executortype)
+        spec = named(spec, name or spec.nodename or f"{spec.funcname}-{len(self.added) + 1}")
+        self.added.append(Child(spec=spec, childprocessid=childprocessid, insert=insert))
 
 
 _current: contextvars.ContextVar[RunningProcess] = contextvars.ContextVar("kolony_process")

@@ -29,7 +29,13 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [("--help",), ("submit", "--help"), ("process", "--help"), ("process", "logs", "--help"), ("key", "new", "--help")],
+    [
+        ("--help",),
+        ("submit", "--help"),
+        ("process", "--help"),
+        ("process", "logs", "--help"),
+        ("workflow", "submit", "--help"),
+    ],
 )
 def test_help(args: tuple[str, ...]) -> None:
     shown = kolony(*args)
@@ -50,6 +56,9 @@ def test_help(args: tuple[str, ...]) -> None:
         ("process", "list", "--count", "101"),
         ("process", "list", "--label", "a", "--initiator", "b"),
         ("process", "list", "-o", "xml"),
+        ("workflow", "submit"),
+        ("--port", "1", "workflow", "get", "abc"),
+        ("workflow", "list", "--state", "odd"),
         ("--port", "x", "process", "list"),
     ],
 )
@@ -66,6 +75,7 @@ def test_usage_errors_exit_with_2(args: tuple[str, ...]) -> None:
         (("--port", "1", "--colony", "dev", "executor", "approve", "e"), "COLONIES_COLONY_PRVKEY"),
         (("--port", "1", "colony", "list"), "COLONIES_SERVER_PRVKEY"),
         (("submit", "--spec", "/nothing.json"), "/nothing.json"),
+        (("workflow", "submit", "--spec", "/nothing.json"), "/nothing.json"),
         (("key", "id", "--file", "/nothing"), "/nothing"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from kolony.cli.output import Output, age, compact, duration, explain, moment, show_list, show_one, state_name, written
-from kolony.cli.processes import distinct_digits, rows, took
+from kolony.cli.picking import distinct_digits
+from kolony.cli.processes import rows, took
 from kolony.errors import BadRequest, ConfigurationError, ConnectionLost, Forbidden
 from kolony.model.base import NO_TIME
 from kolony.model.colonies import Colony

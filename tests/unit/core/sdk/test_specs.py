@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from kolony.model.functionspecs import Conditions, FunctionSpec
-from kolony.sdk.specs import in_colony, make_spec, read_spec, with_options
+from kolony.model.workflows import WorkflowSpec
+from kolony.sdk.specs import in_colony, make_spec, named, read_spec, read_workflow, with_options
 
 
 def test_a_name_and_arguments() -> None:
@@ -77,3 +78,38 @@ def test_a_file_without_times_has_no_limits() -> None:
 def test_a_file_that_is_wrong_says_where(data: object, why: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=why):
         read_spec(data)
+
+
+def test_a_workflow_is_a_list_or_an_object() -> None:
+    listed = [{"nodename": "a", "funcname": "f"}, {"nodename": "b", "maxexectime": 5}]
+    specs = [
+        FunctionSpec(nodename="a", funcname="f", maxwaittime=-1, maxexectime=-1),
+        FunctionSpec(nodename="b", maxwaittime=-1, maxexectime=5),
+    ]
+    assert read_workflow(listed) == WorkflowSpec(functionspecs=specs)
+    assert read_workflow({"colonyname": "dev", "functionspecs": listed}) == WorkflowSpec(
+        colonyname="dev", functionspecs=specs
+    )
+
+
+@pytest.mark.parametrize(
+    "data, why",
+    [
+        ([{}, {"prioritty": 1}], r"prioritty.*functionspecs\[1\]"),
+        ({"functionspecs": [], "nodes": 1}, "nodes"),
+        ({"functionspecs": None}, r"\$\.functionspecs"),
+        (["f"], "object"),
+        ("f", "array"),
+        (None, "array"),
+    ],
+)
+def test_a_workflow_that_is_wrong_says_where(data: object, why: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=why):
+        read_workflow(data)
+
+
+def test_a_node_is_named_as_said_or_as_it_says_or_after_its_function() -> None:
+    spec = make_spec("f")
+    assert named(spec).nodename == "f"
+    assert named(named(spec, "a")).nodename == "a"
+    assert named(named(spec, "a"), "b").nodename == "b"
