@@ -229,6 +229,35 @@ def small_analysed_dsn(postgres_dsn: str, small_dsn: str) -> str:
     return dsn
 
 
+WIDE = """
+insert into workflows (workflowid, colonyname, state, initiatorid, initiatorname, submissiontime, size)
+values ('wide', 'big', 1, 'initiator', 'alice', now(), 20002);
+insert into processes (
+    processid, colonyname, classid, state, prioritytime, submissiontime, maxwaittime, maxexectime, maxretries,
+    initiatorid, initiatorname, executortype, funcname, label, spec, workflowid, rank, pendingparents, settled
+)
+select 'x' || n, 'big', case when n > 20000 then -1 else 1 end, case when n <= 5 then 3 else 0 end, n, now(), 0, 0, 0,
+       'initiator', 'alice', 'cli', 'echo', '', '{}', 'wide', n, case when n > 20000 then 20000 else 0 end, false
+from generate_series(0, 20001) n;
+insert into dependencies (workflowid, parentid, childid, nth, rank)
+select 'wide', 'x0', 'x' || n, 0, n from generate_series(1, 20000) n;
+insert into dependencies (workflowid, parentid, childid, nth, rank)
+select 'wide', 'x' || n, 'x20001', n, 20001 from generate_series(1, 20000) n
+"""
+
+
+@pytest.fixture(scope="module")
+def wide_dsn(postgres_dsn: str, template_dsn: str) -> str:
+    """A database with one workflow in which one waits for all others, at which the planner has looked."""
+    dsn = copy_database(postgres_dsn, template_dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("insert into colonies (colonyname, colonyid) values ('big', 'owner')")
+        for statement in WIDE.split(";\n"):
+            connection.execute(statement.encode())
+        connection.execute("vacuum analyze")
+    return dsn
+
+
 @pytest.fixture(params=["small_dsn", "small_analysed_dsn"])
 def small(request: pytest.FixtureRequest) -> str:
     """The small database, before and after the planner has looked at it."""
@@ -291,6 +320,16 @@ def test_a_plan_made_on_small_tables_finds_processes_one_by_one(name: str, small
     assert plan.read_whole() & BIG == set()
     used = {node.get("Index Name") for node in plan.nodes() if node.get("Relation Name") == "processes"}
     assert used <= {"processes_pkey", "processes_queue", "processes_of_workflow", None}
+
+
+@pytest.mark.parametrize("name", ["lock_workflows", "settle_processes", "fail_workflows", "start_nodes"])
+def test_a_process_of_a_large_workflow_costs_what_one_of_a_small_does(name: str, wide_dsn: str) -> None:
+    calls = json.dumps([{"processid": "x9", "processgraphid": "wide"}])
+    with psycopg.connect(wide_dsn, autocommit=True, options=database.LANE_OPTIONS) as connection:
+        prepare(connection, name)
+        plan = explain(connection, name, {"processids": ["x7", "x8"], "calls": calls, "now": NOW}, run=True)
+    assert plan.read_whole() & BIG == set()
+    assert plan.pages() < 100
 
 
 def test_no_query_about_processes_is_left_out() -> None:

@@ -59,14 +59,13 @@ with call as materialized (
     select * from json_to_recordset(%(calls)s::json) as c (processid text, processgraphid text)
 ), waiting as materialized (
     select workflowid from workflows
-    where workflowid in (select processgraphid from call) and state = 0
+    where workflowid = any (array(select processgraphid from call)) and state = 0
     order by workflowid
     for update
 ), started as (
-    update workflows w set state = 1, starttime = %(now)s
-    from waiting
-    where w.workflowid = waiting.workflowid
-    returning w.colonyname
+    update workflows set state = 1, starttime = %(now)s
+    where workflowid = any (array(select workflowid from waiting))
+    returning colonyname
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
     select colonyname, 0, s.state, s.change from started cross join (values (10, -1), (11, 1)) as s (state, change)
@@ -78,7 +77,7 @@ join shown_processes p on p.processid = c.processid;
 -- lock_workflows: let nobody else change the workflows of these processes until this transaction ends.
 -- Everyone who locks several, or processes of theirs as well, locks the workflows first and in this order.
 select workflowid from workflows
-where workflowid in (select p.workflowid from processes p where p.processid = any (%(processids)s))
+where workflowid = any (array(select p.workflowid from processes p where p.processid = any (%(processids)s)))
 order by workflowid
 for update;
 
@@ -117,7 +116,7 @@ with ended as materialized (
     where c.processid = s.childid
     returning c.processid, c.colonyname, c.executortype, c.classid, c.prioritytime, c.state, c.pendingparents
 ), result as materialized (
-    select w.workflowid, w.colonyname, w.state as was, e.successful, e.failed,
+    select e.workflowid, w.colonyname, w.state as was, e.successful, e.failed,
            case
                when e.failed > 0 then 3
                when w.state < 2 and w.successful + e.successful = w.size then 2
@@ -130,7 +129,7 @@ with ended as materialized (
         from ended
         group by workflowid
     ) e
-    join workflows w using (workflowid)
+    cross join lateral (select * from workflows where workflowid = e.workflowid limit 1) w
 ), changed as (
     update workflows w
     set successful = w.successful + r.successful,
@@ -138,7 +137,7 @@ with ended as materialized (
         starttime = case when r.state in (1, 2) then coalesce(w.starttime, %(now)s) else w.starttime end,
         endtime = case when r.state >= 2 then coalesce(w.endtime, %(now)s) end
     from result r
-    where w.workflowid = r.workflowid
+    where w.workflowid = r.workflowid and w.workflowid = any (array(select workflowid from result))
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
     select colonyname, -classid, 0, -count(*) from child where pendingparents = 0 and state = 0 group by 1, 2
@@ -162,24 +161,23 @@ with ended as materialized (
     cross join lateral (
         select from dependencies d where d.workflowid = e.workflowid and d.parentid = e.processid limit 1
     ) d
+), node as materialized (
+    select processid from processes where workflowid = any (array(select workflowid from failed)) and workflowid <> ''
 ), before as materialized (
-    select p.processid, p.state
-    from failed f
-    join processes p on p.workflowid = f.workflowid and p.workflowid <> ''
-    where p.state <> 3
-    order by p.processid
-    for no key update of p
+    select processid, colonyname, classid, state from processes
+    where processid = any (array(select processid from node)) and state <> 3
+    order by processid
+    for no key update
 ), swept as (
-    update processes p
-    set state = 3, settled = true, endtime = coalesce(p.endtime, %(now)s)
-    from before b
-    where p.processid = b.processid
-    returning p.processid, p.colonyname, p.executortype, p.classid, b.state as was
+    update processes
+    set state = 3, settled = true, endtime = coalesce(endtime, %(now)s)
+    where processid = any (array(select processid from before))
+    returning processid, colonyname, executortype
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
-    select colonyname, case when was < 2 then classid else 0 end, was, -count(*) from swept group by 1, 2, 3
+    select colonyname, case when state < 2 then classid else 0 end, state, -count(*) from before group by 1, 2, 3
     union all
-    select colonyname, 0, 3, count(*) from swept group by 1
+    select colonyname, 0, 3, count(*) from before group by 1
 )
 select processid, colonyname, executortype, 3 as state, 0::bigint as classid, 0::bigint as prioritytime from swept;
 
@@ -188,20 +186,19 @@ select processid from processes where not settled and state >= 2 order by endtim
 
 -- cancel_nodes: cancel what waits or runs of a workflow, which is locked.
 with before as materialized (
-    select processid, state from processes
+    select processid, colonyname, classid, state from processes
     where workflowid = %(workflowid)s and workflowid <> '' and state < 2
     order by processid
     for no key update
 ), cancelled as (
-    update processes p set state = 4, endtime = %(now)s, settled = true
-    from before b
-    where p.processid = b.processid
-    returning p.processid, p.colonyname, p.executortype, p.classid, b.state as was
+    update processes set state = 4, endtime = %(now)s, settled = true
+    where processid = any (array(select processid from before))
+    returning processid, colonyname, executortype
 ), counted as (
     insert into count_changes (colonyname, classid, state, change)
-    select colonyname, classid, was, -count(*) from cancelled group by 1, 2, 3
+    select colonyname, classid, state, -count(*) from before group by 1, 2, 3
     union all
-    select colonyname, 0, 4, count(*) from cancelled group by 1
+    select colonyname, 0, 4, count(*) from before group by 1
 )
 select processid, colonyname, executortype, 4 as state, 0::bigint as classid, 0::bigint as prioritytime from cancelled;
 
