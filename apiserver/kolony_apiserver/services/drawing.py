@@ -15,7 +15,7 @@ _WIDTH, _GAP, _HEIGHT = 150, 50, 80
 def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge]]:
     """The nodes in levels below the roots, each level centred, and the edges in the order of the walk."""
     levels: dict[int, list[str]] = defaultdict(list)
-    for processid, depth in graph.walk():
+    for processid, depth in graph.depths.items():
         levels[depth].append(processid)
     widest = max((_width(level) for level in levels.values()), default=0)
     places = {
@@ -32,7 +32,7 @@ def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge
             type="input" if processid in roots else "" if graph.children.get(processid) else "output",
             style=Style(background=BACKGROUNDS[ProcessState(graph.states[processid])]),
         )
-        for processid, _ in graph.walk()
+        for processid in graph.depths
     ]
     edges = [
         Edge(
@@ -41,7 +41,7 @@ def draw(graph: Graph, labels: Mapping[str, str]) -> tuple[list[Node], list[Edge
             target=child,
             animated=graph.states[processid] == ProcessState.RUNNING,
         )
-        for processid, _ in graph.walk()
+        for processid in graph.depths
         for child in graph.children.get(processid, [])
     ]
     return nodes, edges

@@ -227,7 +227,9 @@ async def get(context: Context, message: wire.GetWorkflow) -> Workflow:
     if found is None:
         raise _missing(message.failure)
     workflow, graph = found
-    nodes, edges = draw(graph, await context.store.workflows.labels(message.processgraphid))
+    labels = await context.store.workflows.labels(message.processgraphid)
+    # In a thread: other calls do not wait for the drawing of a large graph.
+    nodes, edges = await asyncio.to_thread(draw, graph, labels)
     return msgspec.structs.replace(workflow, nodes=nodes, edges=edges)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -38,28 +39,30 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
 
 
-class Graph(NamedTuple):
+class Graph:
     """Who waits for whom: the states of all processes in the order of the specification, and the children of each."""
 
-    states: dict[str, int]
-    children: dict[str, list[str]]
+    def __init__(self) -> None:
+        self.states: dict[str, int] = {}
+        self.children: dict[str, list[str]] = defaultdict(list)
 
-    @property
+    @cached_property
     def roots(self) -> list[str]:
         """The processes that wait for nobody."""
         waiting = {child for children in self.children.values() for child in children}
         return [processid for processid in self.states if processid not in waiting]
 
-    def walk(self) -> Iterator[tuple[str, int]]:
-        """Every process once, depth first from the roots, with the depth at which it is met first."""
-        met: set[str] = set()
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """Every process, depth first from the roots, with the depth at which it is met first."""
+        depths: dict[str, int] = {}
         ahead = [(root, 0) for root in reversed(self.roots)]
         while ahead:
             processid, depth = ahead.pop()
-            if processid not in met:
-                met.add(processid)
-                yield processid, depth
+            if processid not in depths:
+                depths[processid] = depth
                 ahead += [(child, depth + 1) for child in reversed(self.children.get(processid, []))]
+        return depths
 
 
 class Locked(NamedTuple):
@@ -134,7 +137,7 @@ class Workflows(Repository):
         return [_workflow(row, graphs[row["workflowid"]]) for row in rows]
 
     async def _graphs(self, workflowids: Sequence[str]) -> dict[str, Graph]:
-        graphs = {workflowid: Graph({}, defaultdict(list)) for workflowid in workflowids}
+        graphs = {workflowid: Graph() for workflowid in workflowids}
         for node in await self.session.all("find_nodes", _same, workflowids=list(workflowids)):
             graphs[node["workflowid"]].states[node["processid"]] = node["state"]
         for edge in await self.session.all("find_dependencies", _same, workflowids=list(workflowids)):
@@ -156,7 +159,7 @@ class Workflows(Repository):
         rows = await self.session.all("find_leaf_outputs", _same, workflowid=workflowid)
         outputs = {row["processid"]: _VALUES.decode(row["output"]) for row in rows}
         graph = (await self._graphs([workflowid]))[workflowid]
-        return [value for processid, _ in graph.walk() for value in outputs.get(processid, [])]
+        return [value for processid in graph.depths for value in outputs.get(processid, [])]
 
     async def lock(self, workflowid: str) -> Locked | None:
         """Keep everyone else from changing a workflow; `None` when it is gone."""
@@ -248,5 +251,5 @@ def _workflow(row: Row, graph: Graph) -> Workflow:
         submissiontime=row["submissiontime"],
         starttime=row["starttime"] or NO_TIME,
         endtime=row["endtime"] or NO_TIME,
-        processids=[processid for processid, _ in graph.walk()],
+        processids=list(graph.depths),
     )
