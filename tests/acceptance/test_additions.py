@@ -203,6 +203,29 @@ def test_a_setting_says_how_long_keys_are_remembered(database_dsn: str) -> None:
         assert submit_with(colony, "order-1").payload != first
 
 
+def test_a_repeated_child_is_added_once_by_whichever_executor(colony: Colony) -> None:
+    """An attempt that was given up between adding and closing is repeated by another executor."""
+    first, second = colony.add_executor("first"), colony.add_executor("second")
+    spec = {"colonyname": colony.name, "functionspecs": [colony.spec(nodename="map", maxexectime=-1)]}
+    graph = colony.rpc.ok("submitworkflowspecmsg", colony.user_key, spec=spec)["processgraphid"]
+
+    def add(key: PrivateKey, idempotencykey: str) -> Any:
+        parent = colony.assign(key)["processid"] if not parents else parents[0]
+        parents[:] = [parent]
+        child = {"processgraphid": graph, "parentprocessid": parent, "spec": colony.spec(nodename="child")}
+        return colony.rpc.ok("addchildmsg", key, **child, idempotencykey=idempotencykey)["processid"]
+
+    parents: list[str] = []
+    added = add(first, "one")
+    assert add(first, "one") == added
+    colony.rpc.ok("removeexecutormsg", colony.colony_key, colonyname=colony.name, executorname="first")
+    assert colony.assign(second)["processid"] == parents[0]
+    assert add(second, "one") == added
+    other = add(second, "two")
+    children = colony.rpc.ok("getprocessmsg", colony.user_key, processid=parents[0])["children"]
+    assert children == [added, other]
+
+
 # --- freshness ---
 
 

@@ -148,6 +148,7 @@ def new_process(
     spec: FunctionSpec[Raw],
     *,
     ns: int | None = None,
+    processid: str = "",
     initiatorid: str = "",
     initiatorname: str = "",
     **fields: Any,
@@ -158,7 +159,7 @@ def new_process(
     colony = ColonyName(spec.conditions.colonyname)
     submitted = from_ns(ns, context.parts.clock.zone)
     process = Process(
-        processid=new_process_id(ns),
+        processid=processid or new_process_id(ns),
         initiatorid=initiatorid or context.caller.identity,
         initiatorname=initiatorname or context.caller.name_in(colony),
         prioritytime=priority_time(ns, spec.priority),

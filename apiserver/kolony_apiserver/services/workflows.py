@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -257,6 +258,9 @@ async def add_child(context: Context, message: wire.AddChild[Raw]) -> Process[Ra
     if home is None or home.colonyname != context.colony:
         raise BadRequest(f"{message.failure}, process with Id {message.parentprocessid} does not exist")
     locked = await workflows.lock(home.workflowid)
+    processid = _child_id(home.workflowid, message.idempotencykey)
+    if processid and (earlier := await context.store.processes.get(context.colony, processid)):
+        return earlier
     parent = await context.store.processes.get(context.colony, message.parentprocessid)
     _require_growable(context, message, parent)
     if locked is None or message.processgraphid != home.workflowid:
@@ -265,6 +269,7 @@ async def add_child(context: Context, message: wire.AddChild[Raw]) -> Process[Ra
     process = new_process(
         context,
         normalised(function, context.colony, message.failure),
+        processid=processid,
         processgraphid=home.workflowid,
         parents=[message.parentprocessid],
         waitforparents=True,
@@ -285,6 +290,11 @@ async def add_child(context: Context, message: wire.AddChild[Raw]) -> Process[Ra
     if stored is None:
         raise ServerError(f"{message.failure}, the process vanished")
     return stored
+
+
+def _child_id(workflowid: str, key: str) -> str:
+    """The id of a child added under an idempotency key: whoever repeats the call finds it."""
+    return hashlib.sha3_256(f"{workflowid} {key}".encode()).hexdigest() if key else ""
 
 
 def scope_of_child(message: wire.AddChild[Raw]) -> str:

@@ -138,6 +138,7 @@ class Workflows(Api[M]):
         name: str = "",
         childprocessid: str = "",
         insert: bool = False,
+        idempotencykey: str = "",
         key: Key | None = None,
         **options: Unpack[SpecOptions],
     ) -> Process:
@@ -153,8 +154,9 @@ class Workflows(Api[M]):
             childprocessid=childprocessid,
             insert=insert,
             spec=in_colony(spec, self._colony(spec.conditions.colonyname)),
+            idempotencykey=idempotencykey or secrets.token_hex(16),
         )
-        return await self._call(message, key, once=True)
+        return await self._call(message, key)
 
     async def _steps(self, processgraphid: str, key: Key | None) -> AsyncGenerator[Workflow, None]:
         seen: object = None

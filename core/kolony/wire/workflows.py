@@ -30,6 +30,7 @@ class AddChild(Message[Process[V]], Generic[V], tag="addchildmsg"):
     """Add a process below one that runs (the executor that runs it).
 
     With ``childprocessid`` the new process comes between the two; with ``insert`` it takes over all children.
+    A call that repeats an ``idempotencykey`` in a workflow, by whichever executor, answers with the child of the first.
     """
 
     failure = "Failed to add child to processgraph"
@@ -38,6 +39,7 @@ class AddChild(Message[Process[V]], Generic[V], tag="addchildmsg"):
     childprocessid: str = ""
     spec: FunctionSpec[V] | None = None
     insert: bool = False
+    idempotencykey: str = ""
 
 
 class GetWorkflow(Message[Workflow], tag="getprocessgraphmsg"):

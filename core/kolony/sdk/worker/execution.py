@@ -90,13 +90,15 @@ async def _close_once(client: AsyncClient, process: Process, outcome: Success | 
 async def _grow(client: AsyncClient, process: Process, children: Iterable[Child]) -> Failure | None:
     """Add the children of a process that is about to be closed; without all of them it has failed."""
     try:
-        for child in children:
+        for nth, child in enumerate(children):
             await client.workflows.add_child(
                 process.processgraphid,
                 process.processid,
                 child.spec,
                 childprocessid=child.childprocessid,
                 insert=child.insert,
+                # The same in every attempt: one that was given up on the way to its close adds no child twice.
+                idempotencykey=f"{process.processid} {nth}",
             )
     except KolonyError as error:
         return Failure([f"a child could not be added: {error.message}"])
