@@ -11,6 +11,7 @@ import pytest
 from answers import refusal
 from clocked import ClockedServer
 from colonies import Answer, create_database
+from psycopg import sql
 from sockets import open_socket
 from workflows import CANCELLED, DIAMOND, FAILED, RUNNING, SUCCESSFUL, UNSET, WAITING, Flow, Workplace, rows_by_table
 
@@ -801,7 +802,7 @@ def test_nothing_of_workflows_is_left_of_a_removed_colony(clocked: ClockedServer
         ).fetchall()
         left = {
             table: connection.execute(
-                psycopg.sql.SQL("select count(*) from {} where colonyname = %s").format(psycopg.sql.Identifier(table)),
+                sql.SQL("select count(*) from {} where colonyname = %s").format(sql.Identifier(table)),
                 [place.colony.name],
             ).fetchone()
             for (table,) in tables

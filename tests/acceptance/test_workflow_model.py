@@ -314,6 +314,9 @@ class Workflows(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.nodes) < MOST)
     @rule(specification=specifications())
+    def submit_one(self, specification: list[tuple[str, list[str], dict[str, int]]]) -> None:
+        self.submit(specification)
+
     def submit(self, specification: list[tuple[str, list[str], dict[str, int]]]) -> Graph:
         specs = [
             {
