@@ -640,6 +640,8 @@ class Workflows(RuleBasedStateMachine):
             assert counts[f"{name}workflows"] == sum(graph.state == state for graph in self.graphs)
         for graph, found in zip(self.graphs, drawn, strict=True):
             assert graph_as_shown(found) == graph.shown()
+        # no two steps have the same time
+        self.server.clock.advance(0.001)
 
     def the_processes_agree(self, state: int, listed: list[dict[str, Any]]) -> None:
         expected = {node.processid: node for node in self.in_state(state)}
