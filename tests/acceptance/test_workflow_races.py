@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
-from threading import Barrier
+from random import Random
+from secrets import randbelow
+from threading import Barrier, Event
 from typing import Any
 
 import psycopg
@@ -16,9 +19,12 @@ from colonies import Answer, Colony, KeptRpc, RunningServer, create_colony, crea
 from psycopg import sql
 from workflows import CANCELLED, DIAMOND, FAILED, RUNNING, SUCCESSFUL, WAITING, Flow, Workplace
 
+from kolony.crypto import PrivateKey
+
 CONNECTIONS = 16
 PARENTS = 200
 ROUNDS = 15
+UNPLANNED = ("the server failed", "the database failed", "the database is away")
 STATE_NAMES = ("waiting", "running", "successful", "failed", "cancelled")
 
 
@@ -340,6 +346,78 @@ def test_parents_closed_on_two_servers(server: RunningServer, second: RunningSer
         flow.succeed("child")
         assert flow.state == SUCCESSFUL
     require_true_counts(place)
+
+
+def test_everything_at_once_on_two_servers(server: RunningServer, second: RunningServer) -> None:
+    """Executors close, fail and grow workflows that others submit, cancel and remove meanwhile."""
+    place = Workplace(create_colony(server))
+    of = {"colonyname": place.colony.name}
+    keys = [place.colony.add_executor(f"e{number}") for number in range(8)]
+    of_all = {"conditions": {"executortype": "cli"}, "maxexectime": 60}
+    drawings = ["a b:a c:a d:b,c", "a b c:a,b", "a b:a leaf:a c:b", "a b:a c:b d:c"]
+    submitted: list[str] = []
+    begun = Event()
+
+    def ask(rpc: KeptRpc, msgtype: str, key: PrivateKey, **fields: Any) -> Answer:
+        answer = rpc.call(msgtype, key, **fields)
+        # an answer of the domain, never a failure of the server or the database
+        assert not answer.error or not answer.message.startswith(UNPLANNED), answer
+        return answer
+
+    def submit(rpc: KeptRpc, choice: Random) -> None:
+        for _ in range(40):
+            spec = place.spec(choice.choice(drawings), every=of_all)
+            answer = ask(rpc, "submitworkflowspecmsg", place.colony.user_key, spec=spec)
+            submitted.append(answer.payload["processgraphid"])
+            begun.set()
+
+    def disturb(rpc: KeptRpc, choice: Random) -> None:
+        begun.wait(30)
+        for _ in range(40):
+            msgtype = choice.choice(["cancelprocessgraphmsg", "removeprocessgraphmsg", "getprocessgraphmsg"])
+            ask(rpc, msgtype, place.colony.user_key, processgraphid=choice.choice(submitted))
+        ask(rpc, "removeallprocessgraphsmsg", place.colony.colony_key, **of, state=FAILED)
+
+    def work(rpc: KeptRpc, choice: Random, key: PrivateKey) -> None:
+        begun.wait(30)
+        while (answer := ask(rpc, "assignprocessmsg", key, **of, timeout=2)).status == 200:
+            process = answer.payload
+            if choice.random() < 0.3:
+                names = {"processgraphid": process["processgraphid"], "parentprocessid": process["processid"]}
+                ask(rpc, "addchildmsg", key, **names, spec=place.colony.spec(), insert=choice.random() < 0.5)
+            if choice.random() < 0.15:
+                ask(rpc, "closefailedmsg", key, processid=process["processid"], errors=["no"])
+            else:
+                ask(rpc, "closesuccessfulmsg", key, processid=process["processid"], out=[1])
+
+    seed = randbelow(2**32)
+    print(f"seed {seed}")
+    works = [submit, submit, disturb, disturb, *(partial(work, key=key) for key in keys)]
+
+    def begin(number: int) -> None:
+        there = (server, second)[number % 2]
+        with closing(KeptRpc(there.host, there.port)) as rpc:
+            works[number](rpc, Random(seed + number))
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        for each in [threads.submit(begin, number) for number in range(len(works))]:
+            each.result()
+    require_true_counts(place)
+    for processgraphid in submitted:
+        answer = place.call("getprocessgraphmsg", None, processgraphid=processgraphid)
+        if answer.status == 200:
+            require_sense(place, answer.payload)
+
+
+def require_sense(place: Workplace, workflow: dict[str, Any]) -> None:
+    """Nothing goes on in a workflow, and its state is that of its processes."""
+    processes = [place.process(processid) for processid in workflow["processids"]]
+    states = {process["state"] for process in processes}
+    assert states <= {SUCCESSFUL, FAILED, CANCELLED}
+    assert workflow["state"] == max(states)
+    assert all(process["waitforparents"] is False for process in processes if process["state"] == SUCCESSFUL)
+    if any(process["state"] == FAILED and process["children"] for process in processes):
+        assert states == {FAILED}
 
 
 def test_a_workflow_is_seen_alike_by_two_servers(server: RunningServer, second: RunningServer) -> None:
