@@ -115,9 +115,8 @@ def test_no_limit_of_execution_in_a_workflow(place: Workplace, limit: int | None
     assert (flow.start("a")["execdeadline"] == UNSET) == (stored == -1)
 
 
-def test_the_colony_of_the_workflow_replaces_that_of_a_node(clocked: ClockedServer, place: Workplace) -> None:
-    elsewhere = clocked.colony().name
-    flow = place.submit("a b:a", a={"conditions": {"colonyname": elsewhere}}, b={"conditions": {"colonyname": "no"}})
+def test_all_nodes_are_of_the_colony_of_the_workflow(place: Workplace) -> None:
+    flow = place.submit("a b:a", a={"conditions": {"colonyname": place.colony.name}}, b={"conditions": {}})
     for name in flow.ids:
         assert flow.process(name)["spec"]["conditions"]["colonyname"] == place.colony.name
     flow.run("a")
@@ -184,6 +183,7 @@ INVALID = {
     "nothing but a cycle": Invalid("first:second second:first", {}, {500}, "", ("first", "second")),
     "a cycle behind a root": Invalid("a looped:a,loops loops:looped z:loops", {}, {500}, "", ("looped", "loops")),
     "a cycle beside": Invalid("a b:a one:three two:one three:two", {}, {500}, "", ("one", "two", "three")),
+    "two colonies": Invalid("a b:a", {"b": of(colonyname="elsewhere")}, {500}, "", ("<b>",)),
     "cpu that is no number": Invalid("a b:a", {"b": of(cpu="1.5m")}, {500}, NOT_STORED),
     "memory without a unit": Invalid("a b:a", {"a": of(mem="1024")}, {500}, NOT_STORED),
     "storage without a unit": Invalid("a b:a", {"b": of(storage="x")}, {500}, NOT_STORED),
