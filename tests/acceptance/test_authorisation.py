@@ -226,6 +226,19 @@ def no_running_processes(cast: Cast, caller: str) -> Fields:
     return {"colonyname": cast.home.name, "state": 4}
 
 
+def a_workflow(cast: Cast, caller: str) -> Fields:
+    node = {"nodename": "n", "conditions": {"executortype": "nobody"}}
+    return {"spec": {"colonyname": cast.home.name, "functionspecs": [node]}}
+
+
+def a_child(cast: Cast, caller: str) -> Fields:
+    return {**cast.runs_node_for(caller), "spec": cast.home.spec(conditions={"executortype": "nobody"})}
+
+
+def a_waiting_workflow(cast: Cast, caller: str) -> Fields:
+    return {"processgraphid": cast.workflow()["processgraphid"]}
+
+
 def a_wish_for_work(cast: Cast, caller: str) -> Fields:
     cast.waiting("cli")
     cast.home.rpc.ok("resumeassignmentsmsg", cast.home.colony_key, colonyname=cast.home.name)
@@ -294,6 +307,13 @@ MESSAGES: dict[str, Callable[[Cast, str], Fields]] = {
     "cancelprocessmsg": a_waiting_process,
     "removeprocessmsg": a_waiting_process,
     "removeallprocessesmsg": no_running_processes,
+    "submitworkflowspecmsg": a_workflow,
+    "addchildmsg": a_child,
+    "getprocessgraphmsg": a_waiting_workflow,
+    "getprocessgraphsmsg": a_list_of_processes,
+    "cancelprocessgraphmsg": a_waiting_workflow,
+    "removeprocessgraphmsg": a_waiting_workflow,
+    "removeallprocessgraphsmsg": no_running_processes,
     "assignprocessmsg": a_wish_for_work,
     "pauseassignmentsmsg": the_colony,
     "resumeassignmentsmsg": the_colony,
@@ -337,7 +357,13 @@ def replaced(fields: Fields, path: str, value: str | None) -> Fields:
 @pytest.mark.parametrize("expected", CELLS, ids=lambda cell: f"{cell.row}-{cell.caller}")
 def test_who_may(cast: Cast, expected: Expected) -> None:
     fields = MESSAGES[expected.row](cast, expected.caller)
-    answer = expected.answer.format(colony=cast.home.name, executorid=cast.key("executor").identity)
+    caller = cast.keys[expected.caller]
+    answer = expected.answer.format(
+        colony=cast.home.name,
+        executorid=cast.key("executor").identity,
+        caller=caller and caller.identity,
+        parentprocessid=fields.get("parentprocessid"),
+    )
     assert told(cast, expected.row, expected.caller, fields) == answer
 
 

@@ -169,11 +169,20 @@ def padded(beginning: str, size: int) -> bytes:
         ('{"payloadtype":"getcolonymsg","payload":"', SMALL, 403),
         ('{"payloadtype":"getcolonymsg","payload":"', SMALL + 1, 413),
         (f'{{"payloadtype":"{BULK}","payload":"', SMALL + 1, 403),
+        ('{"payloadtype":"submitworkflowspecmsg","payload":"', SMALL + 1, 403),
         (f'{{"payload":"","payloadtype":"{BULK}","signature":"', SMALL + 1, 403),
         (f'{{"payload":"{"A" * MIB}","payloadtype":"{BULK}","signature":"', SMALL + 1, 413),
         ('{"payloadtype":"submitfuncspecmsg","payload":"', SMALL + 1, 413),
     ],
-    ids=["at the limit", "over it", "bulk", "bulk named second", "bulk named too late", "a single submit"],
+    ids=[
+        "at the limit",
+        "over it",
+        "bulk",
+        "a workflow",
+        "bulk named second",
+        "bulk named too late",
+        "a single submit",
+    ],
 )
 def test_the_limit_depends_on_the_type_at_the_beginning(
     server: RunningServer, beginning: str, size: int, status: int
@@ -237,6 +246,15 @@ STORED_TEXT = {
         "spec.conditions.locationname",
         "spec.conditions.gpu.name",
     ],
+    "submitworkflowspecmsg": [
+        "idempotencykey",
+        "spec.functionspecs.0.nodename",
+        "spec.functionspecs.0.funcname",
+        "spec.functionspecs.0.args.0",
+        "spec.functionspecs.0.env.A",
+        "spec.functionspecs.1.conditions.dependencies.0",
+    ],
+    "addchildmsg": ["spec.nodename", "spec.args.0", "spec.env.A", "spec.conditions.executortype"],
     "closesuccessfulmsg": ["out.0"],
     "closefailedmsg": ["errors.0"],
     "setoutputmsg": ["out.0"],
@@ -251,6 +269,17 @@ class Stores:
         self.executor = colony.add_executor("e1")
         colony.submit()
         self.processid = colony.assign(self.executor)["processid"]
+        colony.rpc.ok("submitworkflowspecmsg", colony.user_key, spec=self.workflow())
+        self.node = colony.assign(self.executor)
+
+    def workflow(self) -> dict[str, Any]:
+        """A workflow of two nodes."""
+        names = (("a", []), ("b", ["a"]))
+        specs = [
+            {**self.colony.spec(args=[1], env={}, conditions={"dependencies": parents}), "nodename": name}
+            for name, parents in names
+        ]
+        return {"colonyname": self.colony.name, "functionspecs": specs}
 
     def message(self, msgtype: str) -> tuple[PrivateKey, dict[str, Any]]:
         """Who would send it, and what."""
@@ -291,6 +320,11 @@ class Stores:
                     conditions={"executornames": ["e1"], "gpu": {}},
                 )
                 return self.colony.user_key, {"spec": {**spec, "kwargs": {}, "env": {}}}
+            case "submitworkflowspecmsg":
+                return self.colony.user_key, {"spec": self.workflow()}
+            case "addchildmsg":
+                node = {"processgraphid": self.node["processgraphid"], "parentprocessid": self.node["processid"]}
+                return self.executor, {**node, "spec": self.colony.spec(args=[1], env={})}
             case "closesuccessfulmsg" | "setoutputmsg":
                 return self.executor, {**process, "out": [1]}
             case "closefailedmsg":
@@ -393,6 +427,10 @@ INTEGERS = {
     "getprocessesmsg": ["count", "state"],
     "getprocesshistmsg": ["seconds", "state"],
     "removeallprocessesmsg": ["state"],
+    "submitworkflowspecmsg": ["spec.functionspecs.0.priority", "spec.functionspecs.0.maxretries"],
+    "addchildmsg": ["spec.priority"],
+    "getprocessgraphsmsg": ["count", "state"],
+    "removeallprocessgraphsmsg": ["state"],
     "getlogsmsg": ["count", "since"],
     "searchlogsmsg": ["count", "days"],
 }
@@ -538,6 +576,7 @@ def test_names_of_colonies_are_free_text(server: RunningServer, name: str) -> No
         ("addfunctionmsg", "fun.functionid"),
         ("addfunctionmsg", "fun.funcname"),
         ("submitfuncspecmsg", "idempotencykey"),
+        ("submitworkflowspecmsg", "idempotencykey"),
     ],
 )
 def test_a_name_too_long_to_be_found_again(stores: Stores, msgtype: str, path: str) -> None:
@@ -582,7 +621,7 @@ def test_no_message_makes_the_server_fail(stores: Stores, msgtype: str, fields: 
     message = {"colonyname": stores.colony.name, **fields, "msgtype": msgtype}
     if msgtype == "assignprocessmsg":
         message["timeout"] = -1
-    if msgtype in ("removeallprocessesmsg", "changecolonyidmsg"):
+    if msgtype in ("removeallprocessesmsg", "removeallprocessgraphsmsg", "changecolonyidmsg"):
         message["colonyname"] = "nowhere"
     answer = send_text(stores.colony, keys.get(who) or PrivateKey.generate(), msgtype, json.dumps(message))
     if answer.error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -12,11 +10,9 @@ from typing import Any
 import pytest
 from answers import refusal
 from clocked import ClockedServer, eventually
-from colonies import Answer, Colony, create_database, envelope
+from colonies import Answer, Colony, create_database
 
 from kolony.crypto import PrivateKey
-from kolony_apiserver.rpc.dispatch import Dispatcher
-from kolony_apiserver.services.context import Parts
 
 WAITING, RUNNING, SUCCESS, FAILED, CANCELLED = range(5)
 DAY = 86_400
@@ -513,20 +509,8 @@ def submit_many(colony: Colony, **fields: Any) -> None:
     colony.rpc.ok("kolonysubmitfuncspecsmsg", colony.user_key, colonyname=colony.name, specs=specs)
 
 
-def ask_all(clocked: ClockedServer, messages: list[dict[str, Any]], key: PrivateKey) -> None:
-    """Send calls that have to succeed, a hundred at a time, without a connection for each."""
-    bodies = [json.dumps(envelope(message, key)).encode() for message in messages]
-
-    async def ask(parts: Parts) -> list[int]:
-        answer = Dispatcher(parts).answer
-        calls = [bodies[start : start + 100] for start in range(0, len(bodies), 100)]
-        return [status for some in calls for status, _ in await asyncio.gather(*map(answer, some))]
-
-    assert set(clocked.run(ask)) == {200}
-
-
 def assign_many(clocked: ClockedServer, colony: Colony, key: PrivateKey) -> None:
-    ask_all(clocked, [{"msgtype": "assignprocessmsg", "colonyname": colony.name, "timeout": -1}] * MANY, key)
+    clocked.ask_all([{"msgtype": "assignprocessmsg", "colonyname": colony.name, "timeout": -1}] * MANY, key)
 
 
 def test_one_look_fails_all_that_waited_too_long(clocked: ClockedServer, home: Colony) -> None:
@@ -555,9 +539,8 @@ def test_one_look_deletes_all_that_is_old(retaining: ClockedServer) -> None:
     running = colony.rpc.ok(
         "getprocesshistmsg", colony.user_key, colonyname=colony.name, seconds=60, state=RUNNING, executorid=""
     )
-    ask_all(
-        retaining, [{"msgtype": "closesuccessfulmsg", "processid": each["processid"]} for each in running], executor
-    )
+    closes = [{"msgtype": "closesuccessfulmsg", "processid": each["processid"]} for each in running]
+    retaining.ask_all(closes, executor)
     assert counted(colony) == {"successful": MANY}
     retaining.apply_retention(after=DAY + 1)
     assert counted(colony) == {}

@@ -24,12 +24,17 @@ from kolony.crypto import PrivateKey
 
 EXAMPLES = tomllib.loads((Path(__file__).parent / "data" / "examples.toml").read_text())
 REQUESTS, REPLIES = EXAMPLES["request"], EXAMPLES["reply"]
+WORKFLOW_ID = "1acecf1a31158a6d6d3890d2f3006cbc9f3ed26ec419fe83125c04787a8e447c"
 PROCESS_ID = "1a4ab0db35c17cca704d840a75a514836cab8db7c10afa511c116bf62d2806ab"
 ADDITIONS = {"attempt"}
 """What a process has beyond the protocol of the examples; clients ignore it."""
 
-IDENTITY = re.compile(r"[0-9a-f]{64}")
+IDENTITY = re.compile(r"[0-9a-f]{64}|[0-9a-f]+…")
+"""An id, whole or as the protocol shortens it."""
+
+EDGE = re.compile(rf"({IDENTITY.pattern})-({IDENTITY.pattern})")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+KINDS = {"id": IDENTITY, "edge": EDGE, "time": TIME}
 
 
 @dataclass
@@ -167,6 +172,80 @@ def removing_all(dev: Dev, text: str) -> None:
     assert (statistics["waitingprocesses"], statistics["runningprocesses"]) == (0, 0)
 
 
+def submitting_a_workflow(dev: Dev, text: str) -> None:
+    answer = dev.send(f'{{"msgtype":"submitworkflowspecmsg","spec":{text}}}', dev.colony.user_key)
+    assert (answer.status, len(answer.payload["processids"])) == (200, 4)
+    a, _, _, d = (dev.process(each) for each in answer.payload["processids"])
+    assert (a["spec"]["args"], a["spec"]["maxexectime"], a["spec"]["maxretries"]) == (["x"], 60, 3)
+    assert d["parents"] == answer.payload["processids"][1:3]
+
+
+def running_map(dev: Dev) -> dict[str, Any]:
+    """A workflow of two nodes: e1 runs the first."""
+    conditions = {"executortype": "cli"}
+    specs = [
+        {"nodename": "map", "conditions": conditions},
+        {"nodename": "reduce", "conditions": {**conditions, "dependencies": ["map"]}},
+    ]
+    spec = {"colonyname": "dev", "functionspecs": specs}
+    submitted: dict[str, Any] = dev.colony.rpc.ok("submitworkflowspecmsg", dev.colony.user_key, spec=spec)
+    assert dev.colony.assign(dev.executor)["processid"] == submitted["processids"][0]
+    return submitted
+
+
+def add_child(dev: Dev, text: str) -> dict[str, Any]:
+    submitted = running_map(dev)
+    parent, child = submitted["processids"]
+    for shown, real in (("6cccf64c…", submitted["processgraphid"]), ("8afeb8ad…", parent), ("106e4f36…", child)):
+        text = text.replace(shown, real)
+    answer = dev.send(text, dev.executor)
+    assert answer.status == 200
+    process: dict[str, Any] = answer.payload
+    assert (process["parents"], process["children"]) == ([parent], [child])
+    return process
+
+
+def adding_a_child(dev: Dev, text: str) -> None:
+    process = add_child(dev, text)
+    assert (process["spec"]["nodename"], process["spec"]["args"]) == ("kid", [1])
+    assert dev.process(process["processid"]) == process
+
+
+def getting_a_workflow(dev: Dev, text: str) -> None:
+    submitted = running_map(dev)
+    answer = dev.send(text.replace(WORKFLOW_ID, submitted["processgraphid"]), dev.colony.user_key)
+    assert (answer.status, answer.payload["processids"]) == (200, submitted["processids"])
+
+
+def getting_workflows(dev: Dev, text: str) -> None:
+    running = [running_map(dev)["processgraphid"] for _ in range(2)]
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, [each["processgraphid"] for each in answer.payload]) == (200, running[::-1])
+
+
+def workflow_counts(dev: Dev) -> dict[str, int]:
+    counts = dev.colony.rpc.ok("getcolonystatsmsg", dev.colony.user_key, colonyname="dev")
+    return {name: count for name, count in counts.items() if name.endswith("workflows") and count}
+
+
+def cancelling_a_workflow(dev: Dev, text: str) -> None:
+    answer = dev.send(text.replace(WORKFLOW_ID, running_map(dev)["processgraphid"]), dev.colony.user_key)
+    assert (answer.status, answer.payload, workflow_counts(dev)) == (200, {}, {"cancelledworkflows": 1})
+
+
+def removing_a_workflow(dev: Dev, text: str) -> None:
+    processgraphid = running_map(dev)["processgraphid"]
+    dev.colony.rpc.ok("cancelprocessgraphmsg", dev.colony.user_key, processgraphid=processgraphid)
+    answer = dev.send(text.replace(WORKFLOW_ID, processgraphid), dev.colony.user_key)
+    assert (answer.status, answer.payload, workflow_counts(dev)) == (200, {}, {})
+
+
+def removing_all_workflows(dev: Dev, text: str) -> None:
+    running_map(dev)
+    answer = dev.send(text, dev.colony.colony_key)
+    assert (answer.status, answer.payload, workflow_counts(dev)) == (200, {}, {})
+
+
 REQUEST_CASES: dict[str, Callable[[Dev, str], None]] = {
     "list-colonies": listing,
     "submit": submitting,
@@ -181,6 +260,13 @@ REQUEST_CASES: dict[str, Callable[[Dev, str], None]] = {
     "close-failed": failing,
     "cancel": cancelling,
     "remove-all": removing_all,
+    "workflow-spec": submitting_a_workflow,
+    "add-child": adding_a_child,
+    "get-workflow": getting_a_workflow,
+    "get-workflows": getting_workflows,
+    "cancel-workflow": cancelling_a_workflow,
+    "remove-workflow": removing_a_workflow,
+    "remove-all-workflows": removing_all_workflows,
 }
 
 
@@ -330,6 +416,37 @@ def an_event(dev: Dev) -> Reply:
     return Reply(frame, {"payload"})
 
 
+def submit_workflow(dev: Dev) -> dict[str, Any]:
+    spec = json.loads(REQUESTS["workflow-spec"])
+    submitted: dict[str, Any] = dev.colony.rpc.ok("submitworkflowspecmsg", dev.colony.user_key, spec=spec)
+    return submitted
+
+
+def a_workflow(dev: Dev) -> Reply:
+    found = dev.colony.rpc.ok(
+        "getprocessgraphmsg", dev.colony.user_key, processgraphid=submit_workflow(dev)["processgraphid"]
+    )
+    # the protocol leaves their order open
+    found["nodes"].sort(key=lambda node: "abdc".index(node["data"]["label"]))
+    ids = {"processgraphid", "initiatorid", "rootprocessids", "processids", "id", "source", "target"}
+    return Reply(found, ids | {"submissiontime"})
+
+
+def a_submitted_workflow(dev: Dev) -> Reply:
+    # the example has no time, where the server tells it
+    ids = {"processgraphid", "initiatorid", "rootprocessids", "processids"}
+    return Reply(submit_workflow(dev), ids | {"submissiontime"})
+
+
+def an_added_child(dev: Dev) -> Reply:
+    process = add_child(dev, REQUESTS["add-child"])
+    assert (process["initiatorid"], process["initiatorname"]) == (dev.executor.identity, "e1")
+    # the example has no initiator, where the server tells who it was
+    shown = {name: process[name] for name in json.loads(REPLIES["added-child"])}
+    shown |= {"initiatorid": "", "initiatorname": ""}
+    return Reply(shown, {"processid", "parents", "children", "processgraphid"})
+
+
 REPLY_CASES: dict[str, Callable[[Dev], Reply]] = {
     "error-envelope": an_error_envelope,
     "error": an_error,
@@ -351,6 +468,9 @@ REPLY_CASES: dict[str, Callable[[Dev], Reply]] = {
     "process": a_process,
     "assigned-process": an_assigned_process,
     "event": an_event,
+    "workflow": a_workflow,
+    "submitted-workflow": a_submitted_workflow,
+    "added-child": an_added_child,
 }
 
 
@@ -371,9 +491,11 @@ def alike(example: Any, answer: Any, varying: set[str]) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What a value is: an identity, a time, or a value of some type."""
+    """What a value is: an id, two of them, a time, or a value of some type."""
     if isinstance(value, str):
-        return next((name for name, form in (("id", IDENTITY), ("time", TIME)) if form.fullmatch(value)), "text")
+        return next(
+            (name for name, form in (("id", IDENTITY), ("edge", EDGE), ("time", TIME)) if form.fullmatch(value)), "text"
+        )
     return type(value).__name__
 
 

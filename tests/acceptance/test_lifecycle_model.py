@@ -8,7 +8,6 @@ the random ones begin.
 
 from __future__ import annotations
 
-import http.client
 import os
 import secrets
 from collections import Counter
@@ -20,7 +19,7 @@ from typing import Any, TypeVar
 import psycopg
 import pytest
 from clocked import ClockedServer
-from colonies import Answer, Colony, Rpc, create_database
+from colonies import Answer, Colony, KeptRpc, create_database
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -168,22 +167,6 @@ class ExpectedExecutor:
     heard: datetime | None = None
     called: datetime | None = None
     """A call that was not written down yet."""
-
-
-class KeptRpc(Rpc):
-    """A client that keeps its connection."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(host, port)
-        self._connection = http.client.HTTPConnection(host, port, timeout=60)
-
-    def post(self, body: bytes, *, timeout: float = 60) -> tuple[int, bytes]:
-        self._connection.request("POST", "/api", body, {"Content-Type": "text/plain"})
-        response = self._connection.getresponse()
-        return response.status, response.read()
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class LifeCycle(RuleBasedStateMachine):

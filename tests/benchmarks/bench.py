@@ -1,6 +1,6 @@
 """Measures the Colonies server beside raw PostgreSQL and, where it is there, beside the floor.
 
-    python tests/benchmarks/bench.py                       all rows, about twenty minutes
+    python tests/benchmarks/bench.py                       all rows, about half an hour
     python tests/benchmarks/bench.py --quick               the same on a small scale, to see that all works
     python tests/benchmarks/bench.py --only submit,cycle   some rows
     python tests/benchmarks/bench.py --profile             where the server's time goes

@@ -1,4 +1,4 @@
-"""The load generator: submits, cycles of assign and close, and hand-offs to idle executors.
+"""The load generator: submits, cycles of assign and close, hand-offs to idle executors, and workflows.
 
 It checks every reply: that it is a success of the right type, that each submit is answered with its own process,
 that no process is assigned twice or to someone else, that each close is accepted. What fails a check raises, so a
@@ -10,21 +10,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 from connections import Connection, Endpoint, WrongReply, read
+from graphs import deep
 from msgspec import UNSET, UnsetType
 
 from kolony.crypto import PrivateKey
 from kolony.model.functionspecs import Conditions, FunctionSpec
 from kolony.model.processes import ProcessState
+from kolony.model.workflows import Workflow, WorkflowSpec
 from kolony.wire.assignments import AssignProcess
 from kolony.wire.envelope import seal_request
 from kolony.wire.message import Freshness
 from kolony.wire.processes import CloseSuccessful, SubmitFunctionSpec
+from kolony.wire.workflows import SubmitWorkflow
 
 EXECUTOR_TYPE = "bench"
 CONNECTIONS = 16
@@ -71,6 +74,8 @@ class _Process(msgspec.Struct):
     spec: _Spec
     attempt: int | None = None
     assignedexecutorid: str | UnsetType = UNSET
+    parents: list[str] = []
+    input: list[Any] = msgspec.field(default_factory=list, name="in")
 
 
 class _Ledger:
@@ -143,6 +148,68 @@ async def cycle(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = Fal
     async with open_connections(endpoint, len(crew.executors)) as connections:
         seconds = await timed(map(one, crew.executors, connections))
     return Timing(seconds, latencies, ledger.ids())
+
+
+async def run(endpoint: Endpoint, crew: Crew, count: int, *, nodes: int) -> Timing:
+    """Submit ``count`` workflows of so many nodes in a row over 16 connections, while all executors run what comes.
+
+    A workflow of one node is submitted as a single process. The latencies are the submits'.
+    """
+    requests = enumerate(_submits(crew, range(count)) if nodes == 1 else _chains(crew, range(count), nodes))
+    left = iter(range(count * nodes))
+    ledger, latencies = _Ledger(), []
+
+    async def give(connection: Connection) -> None:
+        for number, request in requests:
+            start = time.perf_counter()
+            answer = await connection.post(request)
+            latencies.append(time.perf_counter() - start)
+            if nodes == 1:
+                _submitted(answer, number)
+            elif (made := len(read(answer, SubmitWorkflow, Workflow).processids)) != nodes:
+                raise WrongReply(f"a workflow of {nodes} nodes has {made}")
+
+    async def work(key: PrivateKey, connection: Connection) -> None:
+        ask = _ask(crew, key)
+        for _ in left:
+            process = _assigned(await connection.post(ask), key)
+            ledger.enter(process.processid)
+            await _close(connection, key, process, None)
+
+    async with open_connections(endpoint, CONNECTIONS + len(crew.executors)) as connections:
+        givers, workers = connections[:CONNECTIONS], connections[CONNECTIONS:]
+        seconds = await timed([*map(give, givers), *map(work, crew.executors, workers)])
+    return Timing(seconds, latencies, ledger.ids())
+
+
+async def closes(endpoint: Endpoint, crew: Crew, count: int) -> Timing:
+    """Assign and close ``count`` processes one after the other with one executor; the latencies are the closes'."""
+    ledger, latencies, key = _Ledger(), [], crew.executors[0]
+    start = time.perf_counter()
+    async with open_connections(endpoint, 1) as [connection]:
+        for _ in range(count):
+            process = _assigned(await connection.post(_ask(crew, key)), key)
+            ledger.enter(process.processid)
+            begun = time.perf_counter()
+            await _close(connection, key, process, None)
+            latencies.append(time.perf_counter() - begun)
+    return Timing(time.perf_counter() - start, latencies, ledger.ids())
+
+
+def workflow_spec(colony: str, parents: Sequence[Sequence[int]]) -> WorkflowSpec[Any]:
+    """A workflow of numbered nodes; for each the numbers of its parents."""
+    specs = [
+        msgspec.structs.replace(
+            function_spec(colony, number, dependencies=[f"n{each}" for each in above]), nodename=f"n{number}"
+        )
+        for number, above in enumerate(parents)
+    ]
+    return WorkflowSpec(colonyname=colony, functionspecs=specs)
+
+
+def _chains(crew: Crew, numbers: Iterable[int], nodes: int) -> list[bytes]:
+    message = SubmitWorkflow(spec=workflow_spec(crew.colony, deep(nodes)))
+    return [seal_request(message, crew.submitter) for _ in numbers]
 
 
 class IdleExecutors:
@@ -236,6 +303,8 @@ def _assigned(answer: tuple[int, bytes], key: PrivateKey) -> _Process:
     process = read(answer, AssignProcess, _Process)
     if process.state != ProcessState.RUNNING or process.assignedexecutorid not in (UNSET, key.identity):
         raise WrongReply(f"executor {key.identity} was given {process}")
+    if process.input != process.parents:
+        raise WrongReply(f"what its parents put out are their ids, and process {process.processid} is given another")
     return process
 
 

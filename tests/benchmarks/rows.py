@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from graphs import SHAPES
 from load import Timing
 from queues import Demand, Queue, Target
 from report import FLOOR, PRODUCT, Figure, percentile
@@ -25,6 +26,12 @@ PROBES = 50
 """Hand-offs while many executors are parked."""
 
 RECOVERIES = 2_000
+
+WORKFLOW, SMALL_GRAPH = 3, 10
+"""Nodes of the workflows that are run by the hundreds, and of those that large ones are compared with."""
+
+OF_SMALL_GRAPH = 1.25
+"""Most time that closing a node of a large workflow takes, as a multiple of the time in a small one."""
 
 Row = Callable[[Bench], Awaitable[list[Figure]]]
 
@@ -185,6 +192,75 @@ async def parked(bench: Bench) -> list[Figure]:
     ]
 
 
+async def workflows(bench: Bench) -> list[Figure]:
+    """16 executors run workflows of three nodes while they are submitted, beside single processes in the same way."""
+    target = bench.short.targets[PRODUCT]
+    assert isinstance(target, ProductTarget)
+
+    async def sample(nodes: int) -> Timing:
+        return await (await target.queue()).run(bench.sizes.workflows * WORKFLOW // nodes, nodes=nodes)
+
+    timings = await bench.interleaved("workflows", {nodes: partial(sample, nodes) for nodes in (1, WORKFLOW)})
+    single = [timing.rate for timing in timings[1]]
+    nodes = [timing.rate for timing in timings[WORKFLOW]]
+    shares = [rate / whole for rate, whole in zip(nodes, single, strict=True)]
+    note = f"{WORKFLOW} nodes in a row"
+    return [
+        Figure(
+            row="workflows", name="graphs", unit="/s", samples={PRODUCT: [rate / WORKFLOW for rate in nodes]}, note=note
+        ),
+        Figure(row="workflows", name="nodes", unit="/s", samples={PRODUCT: nodes}, note=note),
+        Figure(row="workflows", name="single processes", unit="/s", samples={PRODUCT: single}),
+        Figure(row="workflows", name="nodes per single process", unit="", samples={PRODUCT: shares}, comparable=False),
+    ]
+
+
+async def graphs(bench: Bench) -> list[Figure]:
+    """Nodes are closed one by one in large workflows of several shapes and in small ones; then the large ones end."""
+    size, count = bench.sizes.graph, bench.sizes.closes
+    figures = []
+    for name, shape in SHAPES.items():
+        async with open_stage(bench.dsn, only=(PRODUCT,)) as stage:
+            target = stage.targets[PRODUCT]
+            assert isinstance(target, ProductTarget)
+            large, small = await target.queue(), await target.queue()
+            progress(f"graphs: {size:,} nodes, {name}")
+            submitted = await large.submit_workflow(shape(size))
+            for _ in range(1 + (bench.sizes.rounds + 1) * count // SMALL_GRAPH):
+                await small.submit_workflow(shape(SMALL_GRAPH))
+            await stage.settle()
+            for queue in (large, small):
+                # with these the first node of a wide one, which releases all others
+                await queue.closes(count)
+            runs = {queue: partial(queue.closes, count) for queue in (large, small)}
+            timings = await bench.interleaved(f"graphs, {name}", runs)
+            done = (bench.sizes.rounds + 1) * count
+            progress(f"graphs: the other {size - done:,} nodes, {name}")
+            rest = await large.cycle(size - done)
+        figures += _closes(f"graphs-{name}", f"{size:,} nodes", timings[large], timings[small])
+        figures.append(Figure(row=f"graphs-{name}", name="to the end", unit="/s", samples={PRODUCT: [rest.rate]}))
+        figures.append(
+            Figure(row=f"graphs-{name}", name="submit", unit=" s", samples={PRODUCT: [submitted]}, more_is_better=False)
+        )
+    return figures
+
+
+def _closes(row: str, note: str, large: list[Timing], small: list[Timing]) -> list[Figure]:
+    medians = [[1000 * percentile(timing.latencies, 0.5) for timing in timings] for timings in (large, small)]
+    shares = [one / other for one, other in zip(*medians, strict=True)]
+
+    def figure(name: str, unit: str, samples: list[float], note: str, bound: float | None = None) -> Figure:
+        return Figure(
+            row=row, name=name, unit=unit, samples={PRODUCT: samples}, more_is_better=False, bound=bound, note=note
+        )
+
+    return [
+        figure("close p50", " ms", medians[0], note),
+        figure("close p50, small", " ms", medians[1], f"{SMALL_GRAPH} nodes"),
+        figure("of the small one's", "", shares, note, bound=OF_SMALL_GRAPH),
+    ]
+
+
 ROWS: dict[str, Row] = {
     "submit": submit,
     "cycle": cycle,
@@ -196,6 +272,8 @@ ROWS: dict[str, Row] = {
     "classes-match": classes_match,
     "classes-nomatch": classes_nomatch,
     "parked": parked,
+    "workflows": workflows,
+    "graphs": graphs,
 }
 
 

@@ -44,8 +44,29 @@ class Sizes:
     parked: int = 2_000
     """Executors that hang in assign at once."""
 
+    workflows: int = 500
+    """Workflows of three nodes in one sample."""
 
-QUICK = Sizes(rounds=3, submits=600, cycles=500, handoffs=40, backlog=20_000, classes=5_000, warm_up=500, parked=400)
+    graph: int = 100_000
+    """Nodes of a large workflow."""
+
+    closes: int = 400
+    """Nodes closed one after the other in one sample."""
+
+
+QUICK = Sizes(
+    rounds=3,
+    submits=600,
+    cycles=500,
+    handoffs=40,
+    backlog=20_000,
+    classes=5_000,
+    warm_up=500,
+    parked=400,
+    workflows=100,
+    graph=2_000,
+    closes=50,
+)
 
 
 @dataclass(frozen=True)

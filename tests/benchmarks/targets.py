@@ -10,17 +10,21 @@ from typing import Any
 
 import msgspec
 import psycopg
-from connections import Connection, Endpoint, WrongReply
+from connections import Connection, Endpoint, WrongReply, read
+from graphs import Parents
 from load import (
     CONNECTIONS,
     EXECUTOR_TYPE,
     Crew,
     Timing,
+    closes,
     cycle,
     function_spec,
     idle_executors,
     open_connections,
+    run,
     submit,
+    workflow_spec,
 )
 from queues import EXECUTORS, Census, Demand, Queue
 from servers import Server
@@ -30,10 +34,13 @@ from kolony.model.colonies import Colony, Statistics
 from kolony.model.executors import Executor
 from kolony.model.processes import ProcessState
 from kolony.model.users import User
+from kolony.model.workflows import Workflow
 from kolony.wire.colonies import AddColony, GetColonyStatistics
+from kolony.wire.envelope import seal_request
 from kolony.wire.executors import AddExecutor, ApproveExecutor
 from kolony.wire.processes import MAX_BULK, GetProcess, SubmitFunctionSpecs
 from kolony.wire.users import AddUser
+from kolony.wire.workflows import SubmitWorkflow
 
 _OUTPUTS = 50
 """Finished processes whose stored output is looked at after each load."""
@@ -81,7 +88,7 @@ class ProductTarget:
         self.server = server
         self._owner = owner
 
-    async def queue(self, executors: int = EXECUTORS) -> Queue:
+    async def queue(self, executors: int = EXECUTORS) -> ProductQueue:
         """An empty queue of a new colony with a user and approved executors."""
         name = _colony_name()
         colony, submitter = PrivateKey.generate(), PrivateKey.generate()
@@ -101,10 +108,12 @@ class ProductTarget:
             async with asyncio.TaskGroup() as group:
                 for connection in connections:
                     group.create_task(enrol(connection))
-        return _ProductQueue(self.server.endpoint, crew)
+        return ProductQueue(self.server.endpoint, crew)
 
 
-class _ProductQueue(_ServerQueue):
+class ProductQueue(_ServerQueue):
+    """A colony on the product, which knows workflows too."""
+
     async def _fill(self, count: int, demand: Demand) -> None:
         async with open_connections(self._endpoint, 1) as [connection]:
             for start in range(0, count, MAX_BULK):
@@ -117,10 +126,39 @@ class _ProductQueue(_ServerQueue):
                 if len({process.processid for process in submitted}) != len(specs):
                     raise WrongReply(f"{len(specs)} specs were submitted and {len(submitted)} processes made")
 
-    async def _census(self) -> Census:
+    async def run(self, count: int, *, nodes: int) -> Timing:
+        """Submit workflows of so many nodes in a row, and run them with all executors meanwhile."""
+        timing = await run(self._endpoint, self._crew, count, nodes=nodes)
+        await self._audit(submitted=count * nodes, closed=count * nodes)
+        if nodes > 1 and (ended := (await self._statistics()).successfulworkflows) != count:
+            raise WrongReply(f"{count} workflows were run, and {ended} are successful")
+        return timing
+
+    async def submit_workflow(self, parents: Parents) -> float:
+        """Submit a workflow in one message; seconds from the request to the reply."""
+        request = seal_request(SubmitWorkflow(spec=workflow_spec(self._crew.colony, parents)), self._crew.submitter)
+        async with open_connections(self._endpoint, 1) as [connection]:
+            start = time.perf_counter()
+            answer = await connection.post(request)
+            seconds = time.perf_counter() - start
+        if len(set(read(answer, SubmitWorkflow, Workflow).processids)) != len(parents):
+            raise WrongReply(f"a workflow of {len(parents)} nodes has another number of them")
+        await self._audit(submitted=len(parents))
+        return seconds
+
+    async def closes(self, count: int) -> Timing:
+        """Assign and close one after the other with one executor."""
+        timing = await closes(self._endpoint, self._crew, count)
+        await self._audit(closed=count)
+        return timing
+
+    async def _statistics(self) -> Statistics:
         async with open_connections(self._endpoint, 1) as [connection]:
             message = GetColonyStatistics(colonyname=self._crew.colony)
-            counts = await connection.call(message, self._crew.submitter, Statistics)
+            return await connection.call(message, self._crew.submitter, Statistics)
+
+    async def _census(self) -> Census:
+        counts = await self._statistics()
         return Census(counts.waitingprocesses, counts.runningprocesses, counts.successfulprocesses)
 
     async def _check_outputs(self, processids: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ class Cast:
     abroad: Colony
     keys: dict[str, PrivateKey | None] = field(default_factory=dict)
     rejected_runs: str = ""
+    rejected_node: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def create(cls, server: RunningServer) -> Cast:
@@ -41,6 +42,7 @@ class Cast:
             "f-user": abroad.user_key,
         }
         cast.rejected_runs = cast.running(by="rejected")
+        cast.rejected_node = cast.running_node(by="rejected")
         owner = {"colonyname": home.name}
         home.rpc.ok("rejectexecutormsg", home.colony_key, **owner, executorname="rejected")
         home.rpc.ok("removeexecutormsg", home.colony_key, **owner, executorname="removed")
@@ -82,6 +84,23 @@ class Cast:
     def runs_for(self, caller: str) -> str:
         """A process that runs, by the caller itself if it may still hold one though it is no member any more."""
         return self.rejected_runs if caller == "rejected" else self.running()
+
+    def workflow(self, executortype: str = "nobody") -> dict[str, Any]:
+        """A workflow of one node that waits, by default for ever; it comes before all other processes of its type."""
+        node = {"nodename": "n", "priority": 50_000, "conditions": {"executortype": executortype}}
+        spec = {"colonyname": self.home.name, "functionspecs": [node]}
+        submitted: dict[str, Any] = self.home.rpc.ok("submitworkflowspecmsg", self.home.user_key, spec=spec)
+        return submitted
+
+    def running_node(self, by: str = "executor") -> dict[str, str]:
+        """The ids of a workflow and of its node, which the executor runs."""
+        self.workflow("cli")
+        process = self.home.assign(self.key(by))
+        return {"processgraphid": process["processgraphid"], "parentprocessid": process["processid"]}
+
+    def runs_node_for(self, caller: str) -> dict[str, str]:
+        """The ids of a node that runs, by the caller itself if it may still hold one though it is no member."""
+        return self.rejected_node if caller == "rejected" else self.running_node()
 
     def function(self, caller: str = "executor", **fields: Any) -> dict[str, Any]:
         """A function of an executor, as it is sent."""

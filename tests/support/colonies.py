@@ -82,6 +82,22 @@ class Rpc:
         return answer.payload
 
 
+class KeptRpc(Rpc):
+    """A client that keeps its connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self._connection = http.client.HTTPConnection(host, port, timeout=60)
+
+    def post(self, body: bytes, *, timeout: float = 60) -> tuple[int, bytes]:
+        self._connection.request("POST", "/api", body, {"Content-Type": "text/plain"})
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 @dataclass
 class RunningServer:
     """A server process with a database of its own."""

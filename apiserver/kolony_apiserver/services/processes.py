@@ -111,11 +111,9 @@ async def _repeated(context: Context, colony: ColonyName, processids: list[str])
     return sorted(processes, key=lambda process: order[process.processid])
 
 
-def normalised(
-    spec: FunctionSpec[Raw], colony: ColonyName, failure: str = "Failed to submit function spec"
-) -> FunctionSpec[Raw]:
+def normalised(spec: FunctionSpec[Raw], colony: ColonyName) -> FunctionSpec[Raw]:
     """The specification as it is stored: amounts in one unit, empty values as the protocol writes them."""
-    require_priority(spec, failure)
+    require_priority(spec)
     conditions = spec.conditions
     counts = (conditions.nodes, conditions.processes, conditions.processespernode)
     for number in (spec.maxwaittime, spec.maxexectime, spec.maxretries, *counts):
@@ -137,10 +135,10 @@ def normalised(
     )
 
 
-def require_priority(spec: FunctionSpec[Raw], failure: str) -> None:
-    """Refuse a priority out of range."""
+def require_priority(spec: FunctionSpec[Raw]) -> None:
+    """Refuse a priority out of range, in the same words wherever the specification came from."""
     if not MIN_PRIORITY <= spec.priority <= MAX_PRIORITY:
-        raise BadRequest(f"{failure}, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]")
+        raise BadRequest(f"Failed to submit function spec, priority outside range [{MIN_PRIORITY}, {MAX_PRIORITY}]")
 
 
 def new_process(

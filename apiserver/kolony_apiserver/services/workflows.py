@@ -180,7 +180,7 @@ def _node(function: FunctionSpec[Raw], colony: ColonyName, args: Sequence[Raw] |
     root = not function.conditions.dependencies
     replaced = {"args": list(args), "kwargs": {}} if root and args is not None else {}
     unlimited = {} if function.maxexectime else {"maxexectime": -1}
-    require_priority(function, _FAILURE)
+    require_priority(function)
     try:
         return normalised(msgspec.structs.replace(function, **replaced, **unlimited), colony)
     except BadRequest as error:
@@ -268,7 +268,7 @@ async def add_child(context: Context, message: wire.AddChild[Raw]) -> Process[Ra
     function = msgspec.structs.replace(spec, maxexectime=spec.maxexectime or -1)
     process = new_process(
         context,
-        normalised(function, context.colony, message.failure),
+        normalised(function, context.colony),
         processid=processid,
         processgraphid=home.workflowid,
         parents=[message.parentprocessid],

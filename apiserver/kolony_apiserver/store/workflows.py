@@ -124,27 +124,13 @@ class Workflows(Repository):
 
     async def get(self, colony: str, workflowid: str) -> tuple[Workflow, Graph] | None:
         """One workflow of a colony and its graph."""
-        row = await self.session.one("get_workflow", _same, workflowid=workflowid, colony=colony)
-        if row is None:
-            return None
-        graph = (await self._graphs([workflowid]))[workflowid]
-        return _workflow(row, graph), graph
+        return await self.session.one("get_workflow", _drawn, workflowid=workflowid, colony=colony)
 
     async def find(self, colony: str, *, state: int, count: int) -> list[Workflow]:
         """Workflows in one state, the newest first."""
-        rows = await self.session.all("find_workflows", _same, colony=colony, state=state, count=count)
-        graphs = await self._graphs([row["workflowid"] for row in rows])
-        return [_workflow(row, graphs[row["workflowid"]]) for row in rows]
-
-    async def _graphs(self, workflowids: Sequence[str]) -> dict[str, Graph]:
-        graphs = {workflowid: Graph() for workflowid in workflowids}
-        for node in await self.session.all("find_nodes", _same, workflowids=list(workflowids)):
-            graphs[node["workflowid"]].states[node["processid"]] = node["state"]
-        for edge in await self.session.all("find_dependencies", _same, workflowids=list(workflowids)):
-            children = graphs[edge["workflowid"]].children[edge["parentid"]]
-            if edge["childid"] not in children[-1:]:
-                children.append(edge["childid"])
-        return graphs
+        return await self.session.all(
+            "find_workflows", lambda row: _drawn(row)[0], colony=colony, state=state, count=count
+        )
 
     async def labels(self, workflowid: str) -> dict[str, str]:
         """The names of the nodes, by the ids of their processes."""
@@ -156,9 +142,14 @@ class Workflows(Repository):
 
     async def leaf_outputs(self, workflowid: str) -> list[Raw]:
         """What the processes without children put out, in depth-first order."""
-        rows = await self.session.all("find_leaf_outputs", _same, workflowid=workflowid)
-        outputs = {row["processid"]: _VALUES.decode(row["output"]) for row in rows}
-        graph = (await self._graphs([workflowid]))[workflowid]
+        outputs = dict(
+            await self.session.all(
+                "find_leaf_outputs",
+                lambda row: (row["processid"], _VALUES.decode(row["output"])),
+                workflowid=workflowid,
+            )
+        )
+        graph = await self.session.one("get_graph", _graph, workflowid=workflowid) or Graph()
         return [value for processid in graph.depths for value in outputs.get(processid, [])]
 
     async def lock(self, workflowid: str) -> Locked | None:
@@ -236,12 +227,20 @@ class Workflows(Repository):
         return True
 
 
-def _same(row: Row) -> Row:
-    return row
+def _graph(row: Row) -> Graph:
+    graph = Graph()
+    graph.states.update(row["nodes"] or [])
+    for parentid, childid in row["edges"] or []:
+        children = graph.children[parentid]
+        # whoever waits twice for the same is one child
+        if childid not in children[-1:]:
+            children.append(childid)
+    return graph
 
 
-def _workflow(row: Row, graph: Graph) -> Workflow:
-    return Workflow(
+def _drawn(row: Row) -> tuple[Workflow, Graph]:
+    graph = _graph(row)
+    workflow = Workflow(
         processgraphid=row["workflowid"],
         initiatorid=row["initiatorid"],
         initiatorname=row["initiatorname"],
@@ -253,3 +252,4 @@ def _workflow(row: Row, graph: Graph) -> Workflow:
         endtime=row["endtime"] or NO_TIME,
         processids=list(graph.depths),
     )
+    return workflow, graph

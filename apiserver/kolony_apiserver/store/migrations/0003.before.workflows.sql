@@ -48,3 +48,13 @@ select p.*,
            where d.workflowid = p.workflowid and d.parentid = p.processid
        ) end as children
 from processes p;
+
+-- Workflows with what is drawn of them, as of one moment: the processes with their states in the order of the
+-- specification, and who waits for whom, the children of each in that order.
+create view drawn_workflows as
+select w.*,
+       (select json_agg(json_build_array(p.processid, p.state) order by p.rank) from processes p
+        where p.workflowid = w.workflowid and p.workflowid <> '') as nodes,
+       (select json_agg(json_build_array(d.parentid, d.childid) order by d.parentid, d.rank, d.nth)
+        from dependencies d where d.workflowid = w.workflowid) as edges
+from workflows w;

@@ -26,28 +26,21 @@ select colonyname from workflows where workflowid = %(workflowid)s;
 -- workflow_state: the state of a workflow.
 select state from workflows where workflowid = %(workflowid)s;
 
--- get_workflow: one workflow.
-select * from workflows where workflowid = %(workflowid)s and colonyname = %(colony)s;
+-- get_workflow: one workflow with its graph.
+select * from drawn_workflows where workflowid = %(workflowid)s and colonyname = %(colony)s;
 
--- find_workflows: workflows in one state, the newest first.
-select * from workflows
+-- find_workflows: workflows in one state with their graphs, the newest first.
+select * from drawn_workflows
 where colonyname = %(colony)s and state = %(state)s
 order by submissiontime desc
 limit %(count)s;
 
--- find_nodes: the processes of some workflows, in the order of their specifications.
-select workflowid, processid, state from processes
-where workflowid = any (%(workflowids)s) and workflowid <> ''
-order by workflowid, rank;
+-- get_graph: the graph of a workflow.
+select nodes, edges from drawn_workflows where workflowid = %(workflowid)s;
 
 -- find_labels: the names of the nodes of a workflow.
 select processid, spec::json ->> 'nodename' as label from processes
 where workflowid = %(workflowid)s and workflowid <> '';
-
--- find_dependencies: who waits for whom in some workflows, the children of each in the order of the specification.
-select workflowid, parentid, childid from dependencies
-where workflowid = any (%(workflowids)s)
-order by workflowid, parentid, rank, nth;
 
 -- find_leaf_outputs: the outputs of the processes of a workflow that have no children.
 select p.processid, p.output from processes p
