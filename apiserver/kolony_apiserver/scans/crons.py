@@ -9,6 +9,7 @@ from kolony_apiserver.membership import Caller
 from kolony_apiserver.scans.due import work_on
 from kolony_apiserver.services import crons
 from kolony_apiserver.services.context import Parts, UnitOfWork
+from kolony_apiserver.services.unattended import is_final
 from kolony_apiserver.store.crons import DueCron
 
 _AT_ONCE = 100
@@ -38,7 +39,7 @@ async def _check(parts: Parts, server: Caller, due: DueCron) -> DueCron | None:
         async with UnitOfWork(parts, server) as context:
             return await crons.check(context, due)
     except KolonyError as error:
-        if error.status >= 500:
+        if not is_final(error):
             raise
         # The transaction is undone, but its slot is over: it could only fail again.
         async with UnitOfWork(parts, server) as context:

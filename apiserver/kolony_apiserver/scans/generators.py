@@ -7,6 +7,7 @@ from kolony_apiserver.membership import Caller
 from kolony_apiserver.scans.due import work_on
 from kolony_apiserver.services import generators
 from kolony_apiserver.services.context import Parts, UnitOfWork
+from kolony_apiserver.services.unattended import is_final
 
 _AT_ONCE = 100
 
@@ -40,7 +41,7 @@ async def _check(parts: Parts, server: Caller, generatorid: str) -> bool:
         async with UnitOfWork(parts, server) as context:
             return await generators.check(context, generatorid)
     except KolonyError as error:
-        if error.status >= 500:
+        if not is_final(error):
             raise
         async with UnitOfWork(parts, server) as context:
             await generators.put_off(context, generatorid)

@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from kolony.crypto import Identity
-from kolony.errors import BadRequest, Conflict, Forbidden, KolonyError, NotFound
-from kolony.model.base import NO_TIME, ColonyName
+from kolony.errors import BadRequest, Conflict, KolonyError, NotFound
+from kolony.model.base import NO_TIME
 from kolony.model.crons import Cron, policy_of, timetable_of, turn
 from kolony.model.processes import ProcessState
 from kolony.wire import crons as wire
-from kolony_apiserver.services import workflows
+from kolony_apiserver.services import unattended, workflows
 from kolony_apiserver.services.context import Context
 from kolony_apiserver.store.crons import DueCron
 
@@ -65,7 +64,7 @@ async def run(context: Context, message: wire.RunCron) -> Cron:
     try:
         workflowid = await _start(context, cron)
     except KolonyError as error:
-        if error.status >= 500:
+        if not unattended.is_final(error):
             raise
         failed(context, cron.cronid, error)
         return cron
@@ -126,7 +125,7 @@ async def check(context: Context, due: DueCron) -> DueCron | None:
     """Plan a cron that is due, or run it; the same one again where more of its slots have passed that are made up for.
 
     Raises:
-        KolonyError: no workflow could be started; with a status below 500 there is no point in trying this slot again.
+        KolonyError: no workflow could be started.
     """
     cron = await context.store.crons.take_due(due)
     if cron is None:
@@ -172,24 +171,12 @@ async def _waits(context: Context, cron: Cron) -> bool:
 
 async def _start(context: Context, cron: Cron) -> str:
     """Start the workflow of a cron; the outputs of the previous one become its input."""
-    colony = ColonyName(cron.colonyname)
-    initiatorname = await initiator_name(context, colony, cron.initiatorid)
-    spec = workflows.parse(cron.workflowspec, colony)
-    before = cron.prevprocessgraphid
-    inputs = await workflows.leaf_outputs(context, colony, before) if before else []
-    workflow = await workflows.start(
-        context, colony, spec, initiatorid=cron.initiatorid, initiatorname=initiatorname, inputs=inputs
-    )
+    before, inputs = cron.prevprocessgraphid, []
+    if before and await context.store.workflows.state(before) is not None:
+        inputs = await workflows.leaf_outputs(context, before)
+    workflow = await unattended.start(context, cron.colonyname, cron.workflowspec, cron.initiatorid, inputs=inputs)
     context.after_commit(lambda: context.parts.metrics.cron_runs.labels("started").inc())
     return workflow.processgraphid
-
-
-async def initiator_name(context: Context, colony: ColonyName, identity: str) -> str:
-    """The name of a member for whom the server starts workflows; whoever was put out starts nothing any more."""
-    caller = await context.parts.callers.recall(Identity(identity))
-    if not caller.is_approved_member(colony):
-        raise Forbidden("its initiator is no approved member of the colony any more")
-    return caller.name_in(colony)
 
 
 async def _move(
@@ -223,14 +210,13 @@ def _given(cron: Cron | None, failure: str) -> Cron:
 
 def _checked(context: Context, cron: Cron) -> Cron:
     """A cron as it may be stored, by the caller; what only the server knows is empty."""
-    colony = ColonyName(cron.colonyname)
-    workflows.check(workflows.parse(cron.workflowspec, colony))
+    unattended.require_workflow(cron.workflowspec, cron.colonyname)
     timetable_of(cron, context.parts.clock.zone)
     policy_of(cron)
     return replace(
         cron,
         initiatorid=context.caller.identity,
-        initiatorname=context.caller.name_in(colony),
+        initiatorname=context.caller.name_in(cron.colonyname),
         nextrun=NO_TIME,
         lastrun=NO_TIME,
         prevprocessgraphid="",

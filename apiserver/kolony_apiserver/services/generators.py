@@ -15,13 +15,12 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from kolony.errors import BadRequest, Conflict, KolonyError, NotFound
-from kolony.model.base import NO_TIME, ColonyName
+from kolony.model.base import NO_TIME
 from kolony.model.generators import Generator
 from kolony.model.timetables import MAX_INTERVAL
 from kolony.wire import generators as wire
-from kolony_apiserver.services import workflows
+from kolony_apiserver.services import unattended
 from kolony_apiserver.services.context import Context
-from kolony_apiserver.services.crons import initiator_name
 from kolony_apiserver.store.generators import Pack
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ _RETRY = timedelta(minutes=1)
 async def add(context: Context, message: wire.AddGenerator) -> Generator:
     """Add a generator."""
     given = _given(message)
-    workflows.check(workflows.parse(given.workflowspec, ColonyName(given.colonyname)))
+    unattended.require_workflow(given.workflowspec, given.colonyname)
     if given.trigger < 1:
         raise BadRequest("Generator trigger must be larger than 0")
     if given.timeout > MAX_INTERVAL:
@@ -103,15 +102,9 @@ async def check(context: Context, generatorid: str) -> bool:
     if due is None:
         return False
     args = await context.store.generators.take_packs(due, now=now)
-    generator, colony = due.generator, ColonyName(due.generator.colonyname)
-    await workflows.start(
-        context,
-        colony,
-        workflows.parse(generator.workflowspec, colony),
-        initiatorid=generator.initiatorid,
-        initiatorname=await initiator_name(context, colony, generator.initiatorid),
-        args=[Raw(msgspec.json.encode(arg)) for arg in args],
-    )
+    generator = due.generator
+    values = [Raw(msgspec.json.encode(arg)) for arg in args]
+    await unattended.start(context, generator.colonyname, generator.workflowspec, generator.initiatorid, args=values)
     context.after_commit(lambda: context.parts.metrics.generator_runs.labels("started").inc())
     return True
 
