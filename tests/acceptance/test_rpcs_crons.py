@@ -453,8 +453,13 @@ def test_daylight_saving(
 
 @pytest.mark.parametrize(
     "policy, runs",
-    [({}, 1), ({"missed": "once"}, 1), ({"missed": "skip"}, 0), ({"missed": "all"}, 5)]
-    + [({"missed": "all", "missedlimit": 2}, 2)],
+    [
+        ({}, 1),
+        ({"missed": "once"}, 1),
+        ({"missed": "skip"}, 0),
+        ({"missed": "all"}, 5),
+        ({"missed": "all", "missedlimit": 2}, 2),
+    ],
 )
 def test_what_becomes_of_times_that_passed_during_an_outage(
     set_colony: Colony, clocked: ClockedServer, policy: dict[str, Any], runs: int
