@@ -26,11 +26,11 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueGenerator(NamedTuple):
-    """A generator that starts a workflow: with the next ``count`` arguments after number ``taken``."""
+    """A generator that starts a workflow: with the next ``amount`` arguments after number ``taken``."""
 
     generator: Generator
     taken: int
-    count: int
+    amount: int
 
 
 class PackWrites:
@@ -117,7 +117,7 @@ class Generators(Repository):
             lambda row: str(row["arg"]),
             generatorid=due.generator.generatorid,
             taken=due.taken,
-            count=due.count,
+            count=due.amount,
             now=now,
         )
 
