@@ -124,6 +124,10 @@ class Expression(NamedTuple):
         time that the wall skips never comes, and one that it shows twice comes twice.
         """
         while begin < end:
+            # Whatever the zone, the dates on its wall in the day to come are among these.
+            if not any(self._has_day(begin.date() + near * _DAY) for near in (-1, 0, 1, 2)):
+                begin += _DAY
+                continue
             offset = begin.astimezone(self.zone).utcoffset() or timedelta()
             until = min(_change(self.zone, begin, offset) or begin + _DAY, end)
             match = self._on_wall((begin + offset).replace(tzinfo=None), (until + offset).replace(tzinfo=None))

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
 from msgspec.structs import replace
 
 from kolony.model.crons import BY_EXPRESSION, Cron
+from kolony.model.functionspecs import FunctionSpec
 from kolony.model.workflows import WorkflowSpec
 from kolony.sdk.api import Api, M, method
+from kolony.sdk.graphs import Graph, workflow_spec
 from kolony.sdk.settings import Key
-from kolony.sdk.specs import workflow_text
 from kolony.wire.crons import AddCron, GetCron, GetCrons, PauseCron, RemoveCron, ResumeCron, RunCron, UpdateCron
 
 ALL = 2**31 - 1
 """A count that no list reaches."""
+
+Workflow = Graph | WorkflowSpec | Iterable[FunctionSpec]
+"""What a cron starts."""
 
 
 class Crons(Api[M]):
     """Crons of a colony. Any member may do anything with any of them."""
 
     @method
-    async def add(self, cron: Cron, workflow: WorkflowSpec | None = None, *, key: Key | None = None) -> Cron:
+    async def add(self, cron: Cron, workflow: Workflow | None = None, *, key: Key | None = None) -> Cron:
         """Add a cron that starts a workflow (member); without an interval it goes by its expression.
 
         The workflow may also stand in the cron as text.
@@ -55,7 +62,7 @@ class Crons(Api[M]):
         return await self._call(ResumeCron(cronid=cronid), key)
 
     @method
-    async def update(self, cron: Cron, workflow: WorkflowSpec | None = None, *, key: Key | None = None) -> Cron:
+    async def update(self, cron: Cron, workflow: Workflow | None = None, *, key: Key | None = None) -> Cron:
         """Replace all that is said about a cron, found by its id (member); the caller becomes its initiator."""
         return await self._call(UpdateCron(cron=self._complete(cron, workflow)), key)
 
@@ -64,11 +71,17 @@ class Crons(Api[M]):
         """Remove a cron; workflows that it started go on (member)."""
         await self._call(RemoveCron(cronid=cronid), key, once=True)
 
-    def _complete(self, cron: Cron, workflow: WorkflowSpec | None) -> Cron:
+    def _complete(self, cron: Cron, workflow: Workflow | None) -> Cron:
         colony = self._colony(cron.colonyname)
         return replace(
             cron,
             colonyname=colony,
             interval=cron.interval or BY_EXPRESSION,
-            workflowspec=workflow_text(workflow, colony) if workflow else cron.workflowspec,
+            workflowspec=cron.workflowspec if workflow is None else workflow_text(workflow, colony),
         )
+
+
+def workflow_text(workflow: Workflow, colony: str) -> str:
+    """The JSON text of a workflow for a colony, unless it names one itself, as crons and generators hold it."""
+    named = workflow.colonyname if isinstance(workflow, WorkflowSpec) else ""
+    return msgspec.json.encode(workflow_spec(workflow, named or colony)).decode()

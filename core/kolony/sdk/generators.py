@@ -5,10 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from kolony.model.generators import Generator
-from kolony.model.workflows import WorkflowSpec
 from kolony.sdk.api import Api, M, method
+from kolony.sdk.crons import ALL, Workflow, workflow_text
 from kolony.sdk.settings import Key
-from kolony.sdk.specs import workflow_text
 from kolony.wire.generators import (
     AddGenerator,
     GetGenerator,
@@ -18,20 +17,15 @@ from kolony.wire.generators import (
     ResolveGenerator,
 )
 
-ALL = 2**31 - 1
-"""A count that no list reaches."""
-
 
 class Generators(Api[M]):
     """Generators of a colony. Any member may do anything with any of them."""
 
     @method
-    async def add(
-        self, generator: Generator, workflow: WorkflowSpec | None = None, *, key: Key | None = None
-    ) -> Generator:
+    async def add(self, generator: Generator, workflow: Workflow | None = None, *, key: Key | None = None) -> Generator:
         """Add a generator that starts workflows (member). The workflow may also stand in the generator as text."""
         colony = self._colony(generator.colonyname)
-        text = workflow_text(workflow, colony) if workflow else generator.workflowspec
+        text = generator.workflowspec if workflow is None else workflow_text(workflow, colony)
         message = AddGenerator(generator=replace(generator, colonyname=colony, workflowspec=text))
         return await self._call(message, key, once=True)
 

@@ -102,8 +102,3 @@ def in_colony(spec: FunctionSpec, colony: str) -> FunctionSpec:
 def named(spec: FunctionSpec, name: str = "") -> FunctionSpec:
     """The specification as a node of a workflow: of this name, or its own, or else that of its function."""
     return replace(spec, nodename=name or spec.nodename or spec.funcname)
-
-
-def workflow_text(workflow: WorkflowSpec, colony: str) -> str:
-    """The JSON text of a workflow for a colony, unless it names one itself, as crons and generators hold it."""
-    return msgspec.json.encode(replace(workflow, colonyname=workflow.colonyname or colony)).decode()
