@@ -26,10 +26,14 @@ select * from crons where cronid = %(cronid)s and colonyname = %(colony)s for no
 -- else holds it, or moved it on.
 select * from crons where cronid = %(cronid)s and due = %(due)s and not paused for no key update skip locked;
 
--- find_due_crons: crons to look at, those that are late first, after the last one found.
-select cronid, due from crons
-where not paused and due <= %(now)s and (due, cronid) > (%(lastdue)s::timestamptz, %(lastid)s)
-order by due, cronid
+-- find_due_crons: crons to look at, those that are late first, after the last one found; without those that still wait
+-- for the end of their last workflow, as there may be many, and for long.
+select c.cronid, c.due
+from crons c
+left join workflows w on c.waitforprevprocessgraph and w.workflowid = c.prevprocessgraphid and w.state < 2
+where not c.paused and c.due <= %(now)s and (c.due, c.cronid) > (%(lastdue)s::timestamptz, %(lastid)s)
+  and w.workflowid is null
+order by c.due, c.cronid
 limit %(limit)s;
 
 -- move_cron: when a cron is looked at next, and what it ran; only if it is still where it was.
