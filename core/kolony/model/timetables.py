@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -93,7 +93,7 @@ class Expression(NamedTuple):
     def first(self, now: datetime) -> datetime | None:
         """The first match after now."""
         begin = now.astimezone(UTC).replace(microsecond=0) + _SECOND
-        return self._search(begin, begin + _YEARS * 366 * _DAY)
+        return next(self._matches(begin, begin + _YEARS * 366 * _DAY), None)
 
     def next(self, slot: datetime, now: datetime) -> datetime | None:
         """The first match after now, whatever was before."""
@@ -104,21 +104,13 @@ class Expression(NamedTuple):
         window = most * _SECOND
         while True:
             begin = max(slot, now - window)
-            found = self._matches(begin, now)
+            found = list(self._matches(_whole(begin), now + timedelta.resolution))
             if len(found) >= most or begin == slot:
                 return found[-most:]
             window *= 2
 
-    def _matches(self, begin: datetime, last: datetime) -> list[datetime]:
-        found = []
-        match = self._search(_whole(begin), last + _SECOND)
-        while match is not None and match <= last:
-            found.append(match)
-            match = self._search(match + _SECOND, last + _SECOND)
-        return found
-
-    def _search(self, begin: datetime, end: datetime) -> datetime | None:
-        """The first match from a time in UTC until before another.
+    def _matches(self, begin: datetime, end: datetime) -> Iterator[datetime]:
+        """The matches from a whole second in UTC until before another time, in order.
 
         Searched in stretches in which the zone keeps its distance to UTC: there the wall shows each time once. So a
         time that the wall skips never comes, and one that it shows twice comes twice.
@@ -130,11 +122,11 @@ class Expression(NamedTuple):
                 continue
             offset = begin.astimezone(self.zone).utcoffset() or timedelta()
             until = min(_change(self.zone, begin, offset) or begin + _DAY, end)
-            match = self._on_wall((begin + offset).replace(tzinfo=None), (until + offset).replace(tzinfo=None))
-            if match is not None:
-                return match.replace(tzinfo=UTC) - offset
+            wall, last = (begin + offset).replace(tzinfo=None), (until + offset).replace(tzinfo=None)
+            while (match := self._on_wall(wall, last)) is not None:
+                yield match.replace(tzinfo=UTC) - offset
+                wall = match + _SECOND
             begin = until
-        return None
 
     def _on_wall(self, begin: datetime, end: datetime) -> datetime | None:
         """The first match on a wall that shows every time once."""
