@@ -26,6 +26,8 @@ FAMILIES = (
     "attributes",
     "locations",
     "logs",
+    "crons",
+    "generators",
     "subscriptions",
 )
 PAGE = Path(__file__).with_name("protocol.md")

@@ -38,11 +38,14 @@ class Measured(Collector):
         workflows: Mapping[tuple[str, str], int],
         oldest_waiting: Mapping[str, float],
         last_seen: Mapping[tuple[str, str], float],
+        cron_lag: float,
+        generator_pending: Mapping[str, int],
     ) -> None:
         """Take over a measurement.
 
-        Processes and workflows by colony and state, the age of what waits longest by colony, and the silence of the
-        executor that is silent longest by colony and type.
+        Processes and workflows by colony and state, the age of what waits longest by colony, the silence of the
+        executor that is silent longest by colony and type, how late the latest cron is, and the arguments that wait
+        in generators by colony.
         """
         counts = GaugeMetricFamily("colonies_processes", "Processes by state.", labels=("colony", "state"))
         for labels, count in processes.items():
@@ -62,7 +65,15 @@ class Measured(Collector):
         )
         for labels, silence in last_seen.items():
             silences.add_metric(labels, silence)
-        self._families = (counts, graphs, ages, silences)
+        lag = GaugeMetricFamily(
+            "colonies_cron_lag_seconds", "How long the longest overdue cron is overdue.", value=cron_lag
+        )
+        pending = GaugeMetricFamily(
+            "colonies_generator_pending", "Arguments that wait in generators.", labels=("colony",)
+        )
+        for colony, arguments in generator_pending.items():
+            pending.add_metric((colony,), arguments)
+        self._families = (counts, graphs, ages, silences, lag, pending)
 
 
 class _Pool(Collector):
@@ -117,6 +128,18 @@ class Metrics:
         self.retries = Counter(
             "colonies_process_retries_total",
             "Processes queued again after they ran too long.",
+            registry=self.registry,
+        )
+        self.cron_runs = Counter(
+            "colonies_cron_runs_total",
+            "Runs of crons, by whether a workflow started.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.generator_runs = Counter(
+            "colonies_generator_runs_total",
+            "Runs of generators, by whether a workflow started.",
+            ("result",),
             registry=self.registry,
         )
         self.queue_wait_seconds = Histogram(

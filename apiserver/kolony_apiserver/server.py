@@ -27,13 +27,14 @@ from kolony_apiserver.logs import configure_logging
 from kolony_apiserver.membership import POLL_INTERVAL, Caller, Callers
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
-from kolony_apiserver.scans import counts, deadlines, executors, retention
+from kolony_apiserver.scans import counts, crons, deadlines, executors, generators, retention
 from kolony_apiserver.scans.loop import Loop
 from kolony_apiserver.services import assignments as assigning
 from kolony_apiserver.services.context import Homes, Parts
 from kolony_apiserver.settings import Settings, from_environment
 from kolony_apiserver.store.assignments import AssignmentWrites
 from kolony_apiserver.store.database import Database
+from kolony_apiserver.store.generators import PackWrites
 from kolony_apiserver.store.members import MemberReads
 from kolony_apiserver.store.migrate import migrate
 from kolony_apiserver.store.nonces import Nonces
@@ -76,6 +77,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             clock=clock,
             database=database,
             writes=ProcessWrites(database, room),
+            packs=PackWrites(database),
             nonces=Nonces(database),
             callers=Callers(reads, clock),
             contacts=Contacts(database, clock),
@@ -84,7 +86,14 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             metrics=Metrics(),
             homes=Homes(),
         )
-        for close in (reads.close, assignments.close, parts.nonces.close, parts.writes.finish, parts.contacts.close):
+        for close in (
+            reads.close,
+            assignments.close,
+            parts.nonces.close,
+            parts.writes.finish,
+            parts.packs.finish,
+            parts.contacts.close,
+        ):
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
         parts.callers.when_changed = _reviewing(parts)
@@ -127,6 +136,12 @@ def _loops(parts: Parts) -> list[Loop]:
         Loop("queue", parts.room.tick, interval=_ROOM_INTERVAL),
         Loop("deadlines", ticks(deadlines.tick, parts, SERVER), interval=deadlines.INTERVAL),
         Loop("executors", ticks(executors.tick, parts, SERVER), interval=parts.settings.cleanup_interval),
+        Loop("crons", ticks(crons.tick, parts, SERVER), interval=parts.settings.cron_checker_period / 1000),
+        Loop(
+            "generators",
+            ticks(generators.tick, parts, SERVER),
+            interval=parts.settings.generator_checker_period / 1000,
+        ),
         Loop("retention", ticks(retention.tick, parts, SERVER), interval=retention.INTERVAL),
         Loop("counts", ticks(counts.fold, parts, SERVER), interval=counts.INTERVAL),
         Loop("gauges", ticks(counts.measure, parts, SERVER), interval=counts.GAUGE_INTERVAL),

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most connections for calls outside the hot path (``COLONIES_DB_MAX_OPEN_CONNS``)."""
 
     timezone: str = "UTC"
-    """Zone of the times in replies (``TZ``)."""
+    """Zone of the times in replies, and of cron expressions (``TZ``)."""
 
     exclusive_assign: bool = False
     """Only the leader assigns (``COLONIES_EXCLUSIVE_ASSIGN``)."""
@@ -57,6 +57,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     cleanup_interval: float = 60
     """Seconds between looks for stale executors (``COLONIES_CLEANUP_INTERVAL``)."""
+
+    cron_checker_period: int = 1_000
+    """Milliseconds between looks for crons that are due (``COLONIES_CRON_CHECKER_PERIOD``)."""
+
+    generator_checker_period: int = 1_000
+    """Milliseconds between looks for generators that are due (``COLONIES_GENERATOR_CHECKER_PERIOD``)."""
 
     retention: bool = False
     """Delete old successful processes and old logs (``COLONIES_RETENTION``)."""
@@ -124,6 +130,10 @@ def _read(environ: Mapping[str, str]) -> Settings:
         allow_reregister=value("COLONIES_ALLOW_EXECUTOR_REREGISTER", _boolean, defaults.allow_reregister),
         stale_after=value("COLONIES_STALE_EXECUTOR_DURATION", _seconds, defaults.stale_after),
         cleanup_interval=value("COLONIES_CLEANUP_INTERVAL", _seconds, defaults.cleanup_interval),
+        cron_checker_period=value("COLONIES_CRON_CHECKER_PERIOD", _positive, defaults.cron_checker_period),
+        generator_checker_period=value(
+            "COLONIES_GENERATOR_CHECKER_PERIOD", _positive, defaults.generator_checker_period
+        ),
         retention=value("COLONIES_RETENTION", _exactly_true, defaults.retention),
         retention_age=value("COLONIES_RETENTION_POLICY", _seconds, defaults.retention_age),
         max_body=value("COLONIES_MAX_BODY_BYTES", _positive, defaults.max_body),

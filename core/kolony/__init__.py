@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kolony.crypto import PrivateKey
     from kolony.errors import KolonyError
-    from kolony.model import Conditions, FunctionSpec, Process, ProcessState, Workflow, WorkflowSpec
+    from kolony.model import (
+        Conditions,
+        Cron,
+        FunctionSpec,
+        Generator,
+        Process,
+        ProcessState,
+        Workflow,
+        WorkflowSpec,
+    )
     from kolony.sdk.client import AsyncClient, Client
     from kolony.sdk.graphs import Graph
     from kolony.sdk.settings import Settings
@@ -24,7 +33,9 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Conditions",
+    "Cron",
     "FunctionSpec",
+    "Generator",
     "Graph",
     "KolonyError",
     "PrivateKey",
@@ -42,7 +53,9 @@ _HOMES = {
     "AsyncClient": "kolony.sdk.client",
     "Client": "kolony.sdk.client",
     "Conditions": "kolony.model",
+    "Cron": "kolony.model",
     "FunctionSpec": "kolony.model",
+    "Generator": "kolony.model",
     "Graph": "kolony.sdk.graphs",
     "KolonyError": "kolony.errors",
     "PrivateKey": "kolony.crypto",

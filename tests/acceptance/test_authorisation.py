@@ -6,6 +6,7 @@ so that it would be answered well if the caller were allowed to send it.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable
 from copy import deepcopy
@@ -254,6 +255,42 @@ def a_wish_to_follow_all(cast: Cast, caller: str) -> Fields:
     return {"colonyname": cast.home.name, "executortype": "nobody", "state": 4, "timeout": 60}
 
 
+def a_workflow(cast: Cast) -> str:
+    node = {"nodename": "a", "funcname": "f", "conditions": {"executortype": "nobody"}}
+    return json.dumps({"colonyname": cast.home.name, "functionspecs": [node]})
+
+
+def a_cron_to_add(cast: Cast, caller: str) -> Fields:
+    cron = {"colonyname": cast.home.name, "name": fresh("cron"), "interval": 3600, "workflowspec": a_workflow(cast)}
+    return {"cron": cron}
+
+
+def the_cron(cast: Cast, caller: str) -> Fields:
+    added = cast.home.rpc.ok("addcronmsg", cast.home.user_key, **a_cron_to_add(cast, caller))
+    return {"cronid": added["cronid"]}
+
+
+def a_cron_to_update(cast: Cast, caller: str) -> Fields:
+    # the colony in the message does not count
+    return {"cron": {**a_cron_to_add(cast, caller)["cron"], **the_cron(cast, caller), "colonyname": ""}}
+
+
+def a_generator_to_add(cast: Cast, caller: str) -> Fields:
+    generator = {"colonyname": cast.home.name, "name": fresh("generator"), "trigger": 1000}
+    return {"generator": {**generator, "workflowspec": a_workflow(cast)}}
+
+
+def the_generator(cast: Cast, caller: str) -> Fields:
+    added = cast.home.rpc.ok("addgeneratormsg", cast.home.user_key, **a_generator_to_add(cast, caller))
+    return {"generatorid": added["generatorid"]}
+
+
+def the_name_of_a_generator(cast: Cast, caller: str) -> Fields:
+    generator = a_generator_to_add(cast, caller)["generator"]
+    cast.home.rpc.ok("addgeneratormsg", cast.home.user_key, generator=generator)
+    return {"colonyname": cast.home.name, "generatorname": generator["name"]}
+
+
 MESSAGES: dict[str, Callable[[Cast, str], Fields]] = {
     "addcolonymsg": a_new_colony,
     "removecolonymsg": a_colony_to_remove,
@@ -318,6 +355,20 @@ MESSAGES: dict[str, Callable[[Cast, str], Fields]] = {
     "pauseassignmentsmsg": the_colony,
     "resumeassignmentsmsg": the_colony,
     "getpausestatusmsg": the_colony,
+    "addcronmsg": a_cron_to_add,
+    "getcronmsg": the_cron,
+    "getcronsmsg": the_colony,
+    "runcronmsg": the_cron,
+    "removecronmsg": the_cron,
+    "kolonyupdatecronmsg": a_cron_to_update,
+    "kolonypausecronmsg": the_cron,
+    "kolonyresumecronmsg": the_cron,
+    "addgeneratormsg": a_generator_to_add,
+    "getgeneratormsg": the_generator,
+    "resolvegeneratormsg": the_name_of_a_generator,
+    "getgeneratorsmsg": the_colony,
+    "packgeneratormsg": the_generator,
+    "removegeneratormsg": the_generator,
     "subscribeprocessmsg": a_wish_to_follow,
     "subscribeprocessesmsg": a_wish_to_follow_all,
 }

@@ -258,7 +258,11 @@ STORED_TEXT = {
     "closesuccessfulmsg": ["out.0"],
     "closefailedmsg": ["errors.0"],
     "setoutputmsg": ["out.0"],
+    "addcronmsg": ["cron.name", "cron.cronexpression", "cron.workflowspec"],
+    "addgeneratormsg": ["generator.name", "generator.workflowspec"],
+    "packgeneratormsg": ["arg"],
 }
+WORKFLOW = json.dumps({"functionspecs": [{"nodename": "a", "funcname": "f", "conditions": {"executortype": "nobody"}}]})
 
 
 class Stores:
@@ -271,6 +275,9 @@ class Stores:
         self.processid = colony.assign(self.executor)["processid"]
         colony.rpc.ok("submitworkflowspecmsg", colony.user_key, spec=self.workflow())
         self.node = colony.assign(self.executor)
+        generator = {"colonyname": colony.name, "trigger": 100, "workflowspec": WORKFLOW}
+        added = colony.rpc.ok("addgeneratormsg", colony.user_key, generator=generator)
+        self.generatorid = added["generatorid"]
 
     def workflow(self) -> dict[str, Any]:
         """A workflow of two nodes."""
@@ -325,6 +332,14 @@ class Stores:
             case "addchildmsg":
                 node = {"processgraphid": self.node["processgraphid"], "parentprocessid": self.node["processid"]}
                 return self.executor, {**node, "spec": self.colony.spec(args=[1], env={})}
+            case "addcronmsg":
+                cron = {**name, "name": "c", "interval": 3600, "workflowspec": WORKFLOW}
+                return self.colony.user_key, {"cron": cron}
+            case "addgeneratormsg":
+                generator = {**name, "name": "g", "trigger": 1, "workflowspec": WORKFLOW}
+                return self.colony.user_key, {"generator": generator}
+            case "packgeneratormsg":
+                return self.colony.user_key, {"generatorid": self.generatorid, "arg": "a"}
             case "closesuccessfulmsg" | "setoutputmsg":
                 return self.executor, {**process, "out": [1]}
             case "closefailedmsg":
@@ -350,6 +365,9 @@ class Stores:
             "statistics": ask("getcolonystatsmsg", user, **name),
             "process": ask("getprocessmsg", user, processid=self.processid),
             "logs": ask("searchlogsmsg", user, **name, text="", days=1, count=100),
+            "crons": ask("getcronsmsg", user, **name, count=100),
+            "generators": ask("getgeneratorsmsg", user, **name, count=100),
+            "generator": ask("getgeneratormsg", user, generatorid=self.generatorid),
         }
 
 
@@ -431,6 +449,10 @@ INTEGERS = {
     "addchildmsg": ["spec.priority"],
     "getprocessgraphsmsg": ["count", "state"],
     "removeallprocessgraphsmsg": ["state"],
+    "addcronmsg": ["cron.interval", "cron.missedlimit"],
+    "getcronsmsg": ["count"],
+    "addgeneratormsg": ["generator.trigger", "generator.timeout"],
+    "getgeneratorsmsg": ["count"],
     "getlogsmsg": ["count", "since"],
     "searchlogsmsg": ["count", "days"],
 }
@@ -577,6 +599,8 @@ def test_names_of_colonies_are_free_text(server: RunningServer, name: str) -> No
         ("addfunctionmsg", "fun.funcname"),
         ("submitfuncspecmsg", "idempotencykey"),
         ("submitworkflowspecmsg", "idempotencykey"),
+        ("addcronmsg", "cron.name"),
+        ("addgeneratormsg", "generator.name"),
     ],
 )
 def test_a_name_too_long_to_be_found_again(stores: Stores, msgtype: str, path: str) -> None:

@@ -324,6 +324,58 @@ def test_executors(shell: Shell, colony: Colony) -> None:
     assert [executor["executorname"] for executor in shell.json("executor", "list", "--type", "cli")] == ["b"]
 
 
+@pytest.fixture
+def node_file(tmp_path: Path) -> str:
+    """A workflow of one node."""
+    path = tmp_path / "workflow.yaml"
+    path.write_text(yaml.safe_dump([{"nodename": "a", "funcname": "echo", "conditions": {"executortype": "py"}}]))
+    return str(path)
+
+
+def test_crons(shell: Shell, node_file: str) -> None:
+    cronid = shell.ok("cron", "add", "--name", "c", "--spec", node_file, "--interval", "3600", "--waitprevious").strip()
+    daily = shell.json(
+        "cron", "add", "--name", "d", "--spec", node_file, "--cron", "@daily", "--timezone", "Asia/Tokyo",
+        "--missed", "all", "--missedlimit", "7",
+    )  # fmt: skip
+    assert (daily["cronexpression"], daily["timezone"]) == ("@daily", "Asia/Tokyo")
+    assert (daily["missed"], daily["missedlimit"]) == ("all", 7)
+    assert [cron["cronid"] for cron in shell.json("cron", "list")] == [cronid, daily["cronid"]]
+    rows = shell.ok("cron", "list").splitlines()
+    assert rows[0].split() == ["NAME", "WHEN", "NEXT", "RUN", "LAST", "RUN", "INITIATOR", "ID"]
+    assert rows[1].split()[:3] == ["c", "every", "3600s"]
+    assert rows[2].split()[:3] == ["d", "@daily", "(Asia/Tokyo)"]
+
+    # by name, by id, or by its first digits
+    started = shell.ok("cron", "run", "c").strip()
+    assert shell.json("workflow", "get", started)["initiatorname"] == "alice"
+    for text in ("c", cronid, cronid[:10]):
+        assert shell.json("cron", "get", text)["prevprocessgraphid"] == started
+    assert f"last workflow  {started}" in shell.ok("cron", "get", "c")
+    waits = shell.run("cron", "run", "c")
+    assert (waits.code, waits.out, waits.err.startswith("nothing was started: ")) == (1, "", True)
+
+    assert shell.ok("cron", "pause", "d") == f"paused {daily['cronid']}\n"
+    assert "paused" in shell.ok("cron", "list").splitlines()[2]
+    assert shell.ok("cron", "resume", "d") == f"resumed {daily['cronid']}\n"
+    assert shell.ok("cron", "remove", "d") == f"removed {daily['cronid']}\n"
+    missing = shell.run("cron", "get", "d")
+    assert (missing.code, missing.err) == (1, "error: no cron has this name, or an id that begins so: d\n")
+
+
+def test_generators(shell: Shell, node_file: str) -> None:
+    added = shell.json("generator", "add", "--name", "g", "--spec", node_file, "--trigger", "5", "--timeout", "60")
+    generatorid = added["generatorid"]
+    assert shell.ok("generator", "pack", "g", "a", "b") == "packed 2\n"
+    assert shell.json("generator", "get", generatorid[:10])["queuesize"] == 2
+    shown = dict(line.split(maxsplit=1) for line in shell.ok("generator", "get", "g").splitlines())
+    assert (shown["trigger"], shown["timeout"], shown["waiting"]) == ("5", "60s", "2")
+    assert [row.split()[:3] for row in shell.ok("generator", "list").splitlines()[1:]] == [["g", "5", "60s"]]
+    assert shell.json("generator", "list")[0]["generatorid"] == generatorid
+    assert shell.ok("generator", "remove", "g") == f"removed {generatorid}\n"
+    assert shell.json("generator", "list") == []
+
+
 def test_colonies(shell: Shell, colony: Colony) -> None:
     assert {"colonyid": colony.colony_key.identity, "name": colony.name} in shell.json("colony", "list")
     assert f"{colony.name}  {colony.colony_key.identity}" in shell.ok("colony", "list").splitlines()

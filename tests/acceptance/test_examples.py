@@ -26,6 +26,8 @@ EXAMPLES = tomllib.loads((Path(__file__).parent / "data" / "examples.toml").read
 REQUESTS, REPLIES = EXAMPLES["request"], EXAMPLES["reply"]
 WORKFLOW_ID = "1acecf1a31158a6d6d3890d2f3006cbc9f3ed26ec419fe83125c04787a8e447c"
 PROCESS_ID = "1a4ab0db35c17cca704d840a75a514836cab8db7c10afa511c116bf62d2806ab"
+CRON_ID = "c94b5f9cd161e8da770a523605a2dc564e9c8e605656a41dbcf040520b9e0a8d"
+GENERATOR_ID = "0f976cf28d19f51b1ea9afcee2a9d9d900ebc010c88d4f9ca277bf23ca691116"
 ADDITIONS = {"attempt"}
 """What a process has beyond the protocol of the examples; clients ignore it."""
 
@@ -246,6 +248,81 @@ def removing_all_workflows(dev: Dev, text: str) -> None:
     assert (answer.status, answer.payload, workflow_counts(dev)) == (200, {}, {})
 
 
+def adding_a_cron(dev: Dev, text: str) -> None:
+    answer = dev.send(text, dev.colony.user_key)
+    given = json.loads(text)["cron"]
+    assert (answer.status, {name: answer.payload[name] for name in given}) == (200, given)
+
+
+def a_cron_with_id(dev: Dev) -> str:
+    """A cron like that of the examples."""
+    cron = {name: json.loads(REPLIES["cron"])[name] for name in ("colonyname", "name", "interval", "workflowspec")}
+    return str(dev.colony.rpc.ok("addcronmsg", dev.colony.user_key, cron=cron)["cronid"])
+
+
+def getting_a_cron(dev: Dev, text: str) -> None:
+    cronid = a_cron_with_id(dev)
+    answer = dev.send(text.replace(CRON_ID, cronid), dev.colony.user_key)
+    assert (answer.status, answer.payload["cronid"], answer.payload["checkerperiod"]) == (200, cronid, 1000)
+
+
+def getting_crons(dev: Dev, text: str) -> None:
+    cronid = a_cron_with_id(dev)
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, [cron["cronid"] for cron in answer.payload]) == (200, [cronid])
+
+
+def running_a_cron(dev: Dev, text: str) -> None:
+    answer = dev.send(text.replace(CRON_ID, a_cron_with_id(dev)), dev.colony.user_key)
+    process = dev.colony.assign(dev.executor)
+    assert (answer.status, answer.payload["prevprocessgraphid"]) == (200, process["processgraphid"])
+
+
+def removing_a_cron(dev: Dev, text: str) -> None:
+    answer = dev.send(text.replace(CRON_ID, a_cron_with_id(dev)), dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, {})
+    assert dev.colony.rpc.ok("getcronsmsg", dev.colony.user_key, colonyname="dev", count=1) == []
+
+
+def adding_a_generator(dev: Dev, text: str) -> None:
+    answer = dev.send(text, dev.colony.user_key)
+    given = json.loads(text)["generator"]
+    assert (answer.status, {name: answer.payload[name] for name in given}) == (200, given)
+
+
+def a_generator_with_id(dev: Dev) -> str:
+    """A generator like that of the examples."""
+    shown = json.loads(REPLIES["generator"])
+    generator = {name: shown[name] for name in ("colonyname", "name", "workflowspec", "trigger", "timeout")}
+    return str(dev.colony.rpc.ok("addgeneratormsg", dev.colony.user_key, generator=generator)["generatorid"])
+
+
+def getting_a_generator(dev: Dev, text: str) -> None:
+    generatorid = a_generator_with_id(dev)
+    answer = dev.send(text.replace(GENERATOR_ID, generatorid), dev.colony.user_key)
+    assert (answer.status, answer.payload["generatorid"]) == (200, generatorid)
+
+
+def getting_generators(dev: Dev, text: str) -> None:
+    generatorid = a_generator_with_id(dev)
+    answer = dev.send(text, dev.colony.user_key)
+    assert (answer.status, [each["generatorid"] for each in answer.payload]) == (200, [generatorid])
+
+
+def packing(dev: Dev, text: str) -> None:
+    generatorid = a_generator_with_id(dev)
+    answer = dev.send(text.replace(GENERATOR_ID, generatorid), dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, {})
+    found = dev.colony.rpc.ok("getgeneratormsg", dev.colony.user_key, generatorid=generatorid)
+    assert found["queuesize"] == 1
+
+
+def removing_a_generator(dev: Dev, text: str) -> None:
+    answer = dev.send(text.replace(GENERATOR_ID, a_generator_with_id(dev)), dev.colony.user_key)
+    assert (answer.status, answer.payload) == (200, {})
+    assert dev.colony.rpc.ok("getgeneratorsmsg", dev.colony.user_key, colonyname="dev", count=1) is None
+
+
 REQUEST_CASES: dict[str, Callable[[Dev, str], None]] = {
     "list-colonies": listing,
     "submit": submitting,
@@ -267,6 +344,17 @@ REQUEST_CASES: dict[str, Callable[[Dev, str], None]] = {
     "cancel-workflow": cancelling_a_workflow,
     "remove-workflow": removing_a_workflow,
     "remove-all-workflows": removing_all_workflows,
+    "add-cron": adding_a_cron,
+    "get-cron": getting_a_cron,
+    "get-crons": getting_crons,
+    "run-cron": running_a_cron,
+    "remove-cron": removing_a_cron,
+    "add-generator": adding_a_generator,
+    "get-generator": getting_a_generator,
+    "resolve-generator": getting_a_generator,
+    "get-generators": getting_generators,
+    "pack-generator": packing,
+    "remove-generator": removing_a_generator,
 }
 
 
@@ -447,6 +535,20 @@ def an_added_child(dev: Dev) -> Reply:
     return Reply(shown, {"processid", "parents", "children", "processgraphid"})
 
 
+def a_cron(dev: Dev) -> Reply:
+    dev.colony.rpc.ok("runcronmsg", dev.colony.user_key, cronid=a_cron_with_id(dev))
+    [found] = dev.colony.rpc.ok("getcronsmsg", dev.colony.user_key, colonyname="dev", count=10)
+    return Reply(found, {"cronid", "initiatorid", "nextrun", "lastrun", "prevprocessgraphid"})
+
+
+def a_generator(dev: Dev) -> Reply:
+    generatorid = a_generator_with_id(dev)
+    for arg in ("a", "b"):
+        dev.colony.rpc.ok("packgeneratormsg", dev.colony.user_key, generatorid=generatorid, arg=arg)
+    found = dev.colony.rpc.ok("getgeneratormsg", dev.colony.user_key, generatorid=generatorid)
+    return Reply(found, {"generatorid", "initiatorid", "firstpack"})
+
+
 REPLY_CASES: dict[str, Callable[[Dev], Reply]] = {
     "error-envelope": an_error_envelope,
     "error": an_error,
@@ -471,6 +573,8 @@ REPLY_CASES: dict[str, Callable[[Dev], Reply]] = {
     "workflow": a_workflow,
     "submitted-workflow": a_submitted_workflow,
     "added-child": an_added_child,
+    "cron": a_cron,
+    "generator": a_generator,
 }
 
 

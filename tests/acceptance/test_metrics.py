@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kolony.crypto import PrivateKey
 from kolony_apiserver.rpc.registry import registry
-from kolony_apiserver.scans import counts
+from kolony_apiserver.scans import counts, generators
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -47,6 +47,10 @@ NAMES = {
     "colonies_db_pool_lost": "counter",
     "colonies_oldest_waiting_seconds": "gauge",
     "colonies_executor_last_seen_seconds": "gauge",
+    "colonies_cron_lag_seconds": "gauge",
+    "colonies_cron_runs": "counter",
+    "colonies_generator_pending": "gauge",
+    "colonies_generator_runs": "counter",
     "colonies_build_info": "gauge",
 }
 """What there is, and of which kind; the samples of a counter have ``_total`` after its name."""
@@ -59,6 +63,9 @@ LABELS = {
     "colonies_signature_rejects": {"reason"},
     "colonies_oldest_waiting_seconds": {"colony"},
     "colonies_executor_last_seen_seconds": {"colony", "type"},
+    "colonies_cron_runs": {"result"},
+    "colonies_generator_pending": {"colony"},
+    "colonies_generator_runs": {"result"},
     "colonies_build_info": {"version"},
 }
 
@@ -331,6 +338,17 @@ def test_labels_stay_few_whatever_is_sent(clocked: ClockedServer) -> None:
     assert {method for method, _ in calls} <= {"unknown", "versionmsg", *registry()}
 
 
+def start_by_time_and_by_data(server: ClockedServer, colony: Colony) -> None:
+    """A workflow by a cron, and one by a generator."""
+    node = {"nodename": "a", "funcname": "echo", "conditions": {"executortype": "cli"}}
+    common = {"colonyname": colony.name, "name": "n", "workflowspec": json.dumps({"functionspecs": [node]})}
+    cron = colony.rpc.ok("addcronmsg", colony.user_key, cron={**common, "interval": 10})
+    colony.rpc.ok("runcronmsg", colony.user_key, cronid=cron["cronid"])
+    generator = colony.rpc.ok("addgeneratormsg", colony.user_key, generator={**common, "trigger": 1})
+    colony.rpc.ok("packgeneratormsg", colony.user_key, generatorid=generator["generatorid"], arg="a")
+    server.scan(generators.tick)
+
+
 def test_names_kinds_and_labels(clocked: ClockedServer) -> None:
     colony = clocked.colony()
     end_in_every_way(clocked, colony, colony.add_executor("e1"))
@@ -338,6 +356,7 @@ def test_names_kinds_and_labels(clocked: ClockedServer) -> None:
     colony.rpc.ok("submitworkflowspecmsg", colony.user_key, spec=empty)
     assert colony.rpc.send(json.dumps({"payloadtype": "getcolonymsg"}).encode()).status == 403
     clocked.run(lambda parts: parts.contacts.tick())
+    start_by_time_and_by_data(clocked, colony)
     clocked.scan(counts.measure)
 
     families = list(text_string_to_metric_families(text(clocked)))

@@ -52,8 +52,6 @@ WAITING = {
         "upload_data",
         "upload_file",
     },
-    "crons": {"add_cron", "del_cron", "get_cron", "get_crons", "run_cron"},
-    "generators": {"add_generator", "get_generator", "get_generators", "remove_generator"},
     "channels": {"channel_append", "channel_read", "subscribe_channel"},
     "blueprints": {
         "add_blueprint",
@@ -650,3 +648,65 @@ def test_a_client_is_made_from_the_environment(
     assert (colonyname, colony_key, executorname, key) == (colony.name, owner, "e1", executor)
     client.submit_func_spec(echo(colony), user)
     assert client.assign(colonyname, 10, key).state == Colonies.RUNNING
+
+
+def workflow(colony: Colony) -> Workflow:
+    """A workflow as the client writes it."""
+    return Workflow(colonyname=colony.name, functionspecs=[echo(colony, nodename="a")])
+
+
+def test_crons(client: Colonies, colony: Colony, user: str, executor: str) -> None:
+    assert client.get_crons(colony.name, 10, user) == []
+    added = client.add_cron("nightly", "0 0 2 * * *", True, workflow(colony), colony.name, user)
+    assert (added["name"], added["cronexpression"], added["interval"]) == ("nightly", "0 0 2 * * *", -1)
+    # It misspells the field, here as in its own server.
+    assert added["waitforprevprocessgraph"] is False
+    with refused(f"Cron with name <nightly> in Colony <{colony.name}> already exists"):
+        client.add_cron("nightly", "0 0 2 * * *", True, workflow(colony), colony.name, user)
+    with refused("expected exactly 6 fields, found 5: [0 2 * * *]"):
+        client.add_cron("wrong", "0 2 * * *", True, workflow(colony), colony.name, user)
+
+    cronid = added["cronid"]
+    assert [each["cronid"] for each in client.get_crons(colony.name, 10, user)] == [cronid]
+    assert client.get_cron(cronid, user)["checkerperiod"] == 1000
+    ran = client.run_cron(cronid, user)
+    assert ran["prevprocessgraphid"] == client.get_cron(cronid, user)["prevprocessgraphid"] != ""
+    process = client.assign(colony.name, 10, executor)
+    assert (process.processgraphid, process.spec.funcname) == (ran["prevprocessgraphid"], "echo")
+
+    assert client.del_cron(cronid, user) == {}
+    with refused("Failed to get cron, cron is nil"):
+        client.get_cron(cronid, user)
+    with refused("cron not found"):
+        client.run_cron(cronid, user)
+    with refused("Failed to remove cron, cron is nil"):
+        client.del_cron(cronid, user)
+
+
+def test_generators(client: Colonies, colony: Colony, user: str, executor: str) -> None:
+    assert client.get_generators(colony.name, user) is None
+    generator = {
+        "colonyname": colony.name,
+        "name": "g1",
+        "trigger": 2,
+        "timeout": -1,
+        "workflowspec": workflow(colony).model_dump_json(by_alias=True),
+    }
+    added = client.add_generator(generator, user)
+    assert {name: added[name] for name in generator} == generator
+    with refused(f"Generator with name <g1> in Colony <{colony.name}> already exists"):
+        client.add_generator(generator, user)
+
+    generatorid = added["generatorid"]
+    assert [each["generatorid"] for each in client.get_generators(colony.name, user, count=5)] == [generatorid]
+    assert client.get_generator(generatorid, user)["queuesize"] == 0
+    # It has no method to pack.
+    for arg in ("x", "y"):
+        colony.rpc.ok("packgeneratormsg", colony.user_key, generatorid=generatorid, arg=arg)
+    assert client.assign(colony.name, 20, executor).spec.args == ["x", "y"]
+
+    assert client.remove_generator(generatorid, user) == {}
+    with refused("Failed to get generator, generator is nil"):
+        client.get_generator(generatorid, user)
+    with refused("Failed to remove generator, generator is nil"):
+        client.remove_generator(generatorid, user)

@@ -5,16 +5,28 @@ from __future__ import annotations
 import ast
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator
+from collections import abc
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from colonies import Colony as TrialColony
 from colonies import RunningServer
+from msgspec import UNSET
 from proxy import Fate, Proxy
 
-from kolony import AsyncClient, Client, FunctionSpec, Graph, PrivateKey, ProcessState
+from kolony import (
+    AsyncClient,
+    Client,
+    Cron,
+    FunctionSpec,
+    Generator,
+    Graph,
+    PrivateKey,
+    ProcessState,
+    WorkflowSpec,
+)
 from kolony.errors import (
     BadRequest,
     ConfigurationError,
@@ -67,7 +79,7 @@ class Awaitable:
         return call
 
 
-async def _awaitable_items(items: Generator[Any, None, None]) -> AsyncIterator[Any]:
+async def _awaitable_items(items: abc.Generator[Any, None, None]) -> AsyncIterator[Any]:
     end = object()
     try:
         while (item := await asyncio.to_thread(next, items, end)) is not end:
@@ -287,6 +299,48 @@ def diamond() -> Graph:
     a, b, c, d = (graph.call("f", name=name, executortype="cli") for name in "abcd")
     a >> [b, c] >> d
     return graph
+
+
+async def test_crons(client: Any, colony: TrialColony) -> None:
+    graph = diamond()
+    added = await client.crons.add(Cron(name="c", cronexpression="@yearly", timezone="Asia/Tokyo"), graph)
+    assert (added.colonyname, added.interval, added.timezone, added.prevprocessgraphid) == (
+        colony.name,
+        -1,
+        "Asia/Tokyo",
+        "",
+    )
+    assert [cron.cronid for cron in await client.crons.find()] == [added.cronid]
+    ran = await client.crons.run(added.cronid)
+    assert len((await client.workflows.get(ran.prevprocessgraphid)).nodes) == 4
+    found = await client.crons.get(added.cronid)
+    assert (found.prevprocessgraphid, found.checkerperiod) == (ran.prevprocessgraphid, 1000)
+
+    assert (await client.crons.pause(added.cronid)).paused is True
+    assert not (await client.crons.resume(added.cronid)).paused
+    updated = await client.crons.update(Cron(cronid=added.cronid, name="renamed", interval=60), graph.spec())
+    assert (updated.name, updated.interval, updated.timezone) == ("renamed", 60, UNSET)
+    assert updated.workflowspec == added.workflowspec
+    elsewhere = WorkflowSpec(colonyname="elsewhere", functionspecs=graph.spec().functionspecs)
+    with pytest.raises(BadRequest, match="elsewhere"):
+        await client.crons.add(Cron(interval=60), elsewhere)
+    await client.crons.remove(added.cronid)
+    assert await client.crons.find() == []
+
+
+async def test_generators(client: Any, colony: TrialColony) -> None:
+    added = await client.generators.add(
+        Generator(name="g", trigger=2), [FunctionSpec(nodename="a", funcname="f", conditions=Conditions())]
+    )
+    assert (added.colonyname, added.trigger, added.queuesize) == (colony.name, 2, 0)
+    again = Generator(name="again", trigger=1, workflowspec=added.workflowspec)
+    assert (await client.generators.add(again)).workflowspec == added.workflowspec
+    assert [each.name for each in await client.generators.find()] == ["g", "again"]
+    assert (await client.generators.resolve("g")).generatorid == added.generatorid
+    await client.generators.pack(added.generatorid, "x")
+    assert (await client.generators.get(added.generatorid)).queuesize == 1
+    await client.generators.remove(added.generatorid)
+    assert [each.name for each in await client.generators.find(count=1)] == ["again"]
 
 
 async def test_workflows(client: Any, colony: TrialColony) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -36,7 +36,7 @@ class SetClock:
     """A clock that stands until it is moved."""
 
     def __init__(self) -> None:
-        self.zone = UTC
+        self.zone: tzinfo = UTC
         self._now_ns = to_ns(datetime.now(UTC))
         self._last_ns = 0
 
@@ -52,6 +52,10 @@ class SetClock:
 
     def follow(self, database_now: datetime) -> None:
         """Whatever the database says, the test sets the time."""
+
+    def set(self, now: datetime) -> None:
+        """Make it this time, which may be earlier."""
+        self._now_ns = to_ns(now)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

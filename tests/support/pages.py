@@ -16,6 +16,7 @@ _SAVE = re.compile(r"Save this as `([\w.]+)`")
 _DURATION = re.compile(r"\b\d+(\.\d+)?(ms|s)\b")
 _SOURCE = re.compile(r'File ".*?(kolony_apiserver/|examples/)')
 _ID = re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
 _END = "__end_of_output__"
 
 
@@ -93,11 +94,11 @@ def terminal(folder: Path, environment: Mapping[str, str] | None = None) -> Iter
 
 
 def comparable(lines: list[str]) -> list[str]:
-    """Lines without what differs from run to run: durations, the padding they cause, ids, and where sources lie."""
+    """Lines without what differs from run to run: times, the padding they cause, ids, and where sources lie."""
     return [_comparable(line) for line in lines]
 
 
 def _comparable(line: str) -> str:
-    for pattern, text in ((_DURATION, "<time>"), (_SOURCE, r'File "\1'), (_ID, "<id>")):
+    for pattern, text in ((_DURATION, "<time>"), (_SOURCE, r'File "\1'), (_ID, "<id>"), (_MOMENT, "<moment>")):
         line = pattern.sub(text, line)
     return " ".join(line.split())

@@ -24,6 +24,7 @@ from kolony.model.colonies import Colony
 from kolony.model.executors import Executor, ExecutorState
 from kolony.model.functions import Function
 from kolony.model.functionspecs import FunctionSpec
+from kolony.model.generators import Generator
 from kolony.model.processes import Process, ProcessState, priority_time
 from kolony.model.workflows import Workflow
 from kolony_apiserver.clock import from_ns
@@ -31,6 +32,7 @@ from kolony_apiserver.queue import requirements
 from kolony_apiserver.services.processes import new_process_id
 from kolony_apiserver.store.assignments import AssignmentWrites, Claim, Search, Seat
 from kolony_apiserver.store.database import Database, Row
+from kolony_apiserver.store.generators import Pack, PackWrites
 from kolony_apiserver.store.processes import (
     Arrival,
     Ended,
@@ -163,6 +165,18 @@ class Storage:
         spec = self.spec(colony=colony, conditions=conditions)
         needs = requirements.requirements_of(spec.conditions)
         return (await self.assignments.add_classes([(colony, requirements.encode(needs))]))[0]
+
+    async def add_generator(self, generatorid: str, *, colony: str = "colony", packed: int = 0) -> None:
+        """A generator that starts nothing, and arguments that wait in it."""
+        generator = Generator(generatorid=generatorid, colonyname=colony, name=generatorid, trigger=1000)
+        async with self.unit() as store:
+            assert await store.generators.add(generator)
+        packs = PackWrites(self.database)
+        try:
+            for number in range(packed):
+                assert await packs.pack(Pack(generatorid=generatorid, arg=f"{number}"), self.clock.now())
+        finally:
+            await packs.finish()
 
     def spec(self, *, colony: str = "colony", **fields: Any) -> FunctionSpec[Raw]:
         conditions = {"colonyname": colony, "executortype": "cli", **fields.pop("conditions", {})}

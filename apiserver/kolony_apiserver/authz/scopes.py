@@ -8,8 +8,10 @@ from typing import Any
 
 from kolony.errors import BadRequest, KolonyError, NotFound
 from kolony.model.base import ColonyName
-from kolony.wire import attributes, executors, functions, logs
+from kolony.wire import attributes, crons, executors, functions, generators, logs
 from kolony_apiserver.authz.rules import Scope
+from kolony_apiserver.services import crons as cron_rules
+from kolony_apiserver.services import generators as generator_rules
 from kolony_apiserver.services.attributes import missing
 from kolony_apiserver.services.context import Context
 
@@ -93,4 +95,43 @@ async def of_log(context: Context, message: logs.GetLogs) -> ColonyName:
         return home.colonyname
     if await context.store.executors.get(message.colonyname, message.executorname) is None:
         raise NotFound(f"{message.failure}, executor does not exist", status=500)
+    return ColonyName(message.colonyname)
+
+
+async def of_cron(context: Context, message: Any) -> ColonyName:
+    """The colony of a cron."""
+    return await _cron_colony(context, message.cronid, cron_rules.missing(message.failure))
+
+
+async def of_cron_to_run(context: Context, message: crons.RunCron) -> ColonyName:
+    """The colony of a cron to run."""
+    return await _cron_colony(context, message.cronid, cron_rules.not_found())
+
+
+async def of_cron_to_update(context: Context, message: crons.UpdateCron) -> ColonyName:
+    """The colony of a cron to update, wherever the message says that it is."""
+    if message.cron is None:
+        raise BadRequest(f"{message.failure}, msg.Cron is nil")
+    return await _cron_colony(context, message.cron.cronid, cron_rules.missing(message.failure))
+
+
+async def _cron_colony(context: Context, cronid: str, absent: KolonyError) -> ColonyName:
+    colony = await context.store.crons.colony_of(cronid)
+    if colony is None:
+        raise absent
+    return colony
+
+
+async def of_generator(context: Context, message: Any) -> ColonyName:
+    """The colony of a generator."""
+    colony = await context.store.generators.colony_of(message.generatorid)
+    if colony is None:
+        raise generator_rules.missing(message.failure)
+    return colony
+
+
+async def of_generator_name(context: Context, message: generators.ResolveGenerator) -> ColonyName:
+    """The colony that a message names, once it is known to have that generator."""
+    if await context.store.generators.resolve(message.colonyname, message.generatorname) is None:
+        raise generator_rules.missing(message.failure)
     return ColonyName(message.colonyname)

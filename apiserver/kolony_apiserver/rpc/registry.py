@@ -4,8 +4,10 @@ from kolony_apiserver.rpc import (
     assignments,
     attributes,
     colonies,
+    crons,
     executors,
     functions,
+    generators,
     locations,
     logs,
     processes,
@@ -27,6 +29,8 @@ _FAMILIES = (
     attributes,
     logs,
     locations,
+    crons,
+    generators,
 )
 
 

@@ -1,1 +1,1 @@
-"""Loops that run beside the calls: what time does to processes, executors, counters, and caches."""
+"""Loops that run beside the calls: what time does to processes, crons, generators, executors, counters, and caches."""

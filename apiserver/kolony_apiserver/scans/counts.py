@@ -30,6 +30,8 @@ async def measure(parts: Parts, server: Caller) -> None:
         workflows = await context.store.counts.workflows()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()
+        overdue = await context.store.crons.overdue_since()
+        pending = await context.store.generators.pending()
     now = parts.clock.now()
     parts.metrics.measured.show(
         processes=_by_state(processes),
@@ -39,6 +41,8 @@ async def measure(parts: Parts, server: Caller) -> None:
             for each in oldest
         },
         last_seen={(each.colonyname, each.executortype): (now - each.heard).total_seconds() for each in silence},
+        cron_lag=max(0.0, (now - overdue).total_seconds()) if overdue else 0.0,
+        generator_pending=pending,
     )
 
 

@@ -18,6 +18,7 @@ from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
 from kolony_apiserver.settings import Settings
 from kolony_apiserver.store.database import Database
+from kolony_apiserver.store.generators import PackWrites
 from kolony_apiserver.store.nonces import Nonces
 from kolony_apiserver.store.processes import Change, Home, ProcessWrites
 from kolony_apiserver.store.unit import Store
@@ -32,6 +33,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     database: Database
     writes: ProcessWrites
+    packs: PackWrites
     nonces: Nonces
     callers: Callers
     contacts: Contacts

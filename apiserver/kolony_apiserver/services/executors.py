@@ -109,12 +109,14 @@ async def _require_own(context: Context, message: wire.ReportAllocation | wire.U
 
 
 async def change_id(context: Context, message: wire.ChangeExecutorId) -> wire.ChangeExecutorId:
-    """Give the calling executor a new key."""
+    """Give the calling executor a new key; its crons and generators go on."""
     if context.caller.executor_in(message.colonyname) is None:
         raise BadRequest(f"{message.failure}, executor not found")
     require_identity(message.executorid, message.failure, "executor Id")
     old = context.caller.identity
     await context.store.executors.change_id(message.colonyname, old=old, new=message.executorid)
+    await context.store.crons.change_initiator(message.colonyname, old=old, new=message.executorid)
+    await context.store.generators.change_initiator(message.colonyname, old=old, new=message.executorid)
     await context.members_changed([old, message.executorid])
     return message
 

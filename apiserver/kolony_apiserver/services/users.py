@@ -46,12 +46,14 @@ async def remove(context: Context, message: wire.RemoveUser) -> None:
 
 
 async def change_id(context: Context, message: wire.ChangeUserId) -> wire.ChangeUserId:
-    """Give the calling user a new key."""
+    """Give the calling user a new key; its crons and generators go on."""
     if message.colonyname not in context.caller.users:
         raise BadRequest(f"{message.failure}, user not found")
     require_identity(message.userid, message.failure, "user Id")
     old = context.caller.identity
     await context.store.users.change_id(message.colonyname, old=old, new=message.userid)
+    await context.store.crons.change_initiator(message.colonyname, old=old, new=message.userid)
+    await context.store.generators.change_initiator(message.colonyname, old=old, new=message.userid)
     await context.members_changed([old, message.userid])
     return message
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kolony.model.colonies import Colony, Statistics
 from kolony_apiserver.store.counts import Counts
+from kolony_apiserver.store.crons import Crons
 from kolony_apiserver.store.database import Row
+from kolony_apiserver.store.generators import Generators
 from kolony_apiserver.store.processes import Processes
 from kolony_apiserver.store.repository import Repository
 
@@ -31,10 +33,13 @@ class Colonies(Repository):
     async def remove(self, colony: str) -> bool:
         """Delete a colony and all that belongs to it; false when there is none of that name.
 
-        In steps, so that each sees what was committed while it waited for the locks of the one before: submits under
-        way hold the classes, claims the executors, closes the workflows and the processes that run. All take their
-        locks in this order, and several of one kind in the order of their keys, so that nobody waits in a circle.
+        In steps, so that each sees what was committed while it waited for the locks of the one before: runs under way
+        hold their cron or generator, submits the classes, claims the executors, closes the workflows and the processes
+        that run. All take their locks in this order, and several of one kind in the order of their keys, so that
+        nobody waits in a circle.
         """
+        await Crons(self.session).lock_colony(colony)
+        await Generators(self.session).lock_colony(colony)
         await self.session.run("lock_colony_classes", colony=colony)
         await self.session.run("lock_colony_executors", colony=colony)
         await self.session.run("lock_colony_workflows", colony=colony)

@@ -8,10 +8,12 @@ from kolony_apiserver.store.assignments import Assignments
 from kolony_apiserver.store.attributes import Attributes
 from kolony_apiserver.store.colonies import Colonies, Server
 from kolony_apiserver.store.counts import Counts
+from kolony_apiserver.store.crons import Crons
 from kolony_apiserver.store.database import Session
 from kolony_apiserver.store.deadlines import Deadlines
 from kolony_apiserver.store.executors import Executors
 from kolony_apiserver.store.functions import Functions
+from kolony_apiserver.store.generators import Generators
 from kolony_apiserver.store.locations import Locations
 from kolony_apiserver.store.logs import Logs
 from kolony_apiserver.store.members import Members
@@ -47,6 +49,11 @@ class Store:
         return Counts(self._session)
 
     @cached_property
+    def crons(self) -> Crons:
+        """Crons."""
+        return Crons(self._session)
+
+    @cached_property
     def deadlines(self) -> Deadlines:
         """Limits and retention."""
         return Deadlines(self._session)
@@ -60,6 +67,11 @@ class Store:
     def functions(self) -> Functions:
         """Functions."""
         return Functions(self._session)
+
+    @cached_property
+    def generators(self) -> Generators:
+        """Generators."""
+        return Generators(self._session)
 
     @cached_property
     def locations(self) -> Locations:

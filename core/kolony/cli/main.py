@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kolony.cli import colonies, executors, keys, processes, workflows
+from kolony.cli import colonies, crons, executors, generators, keys, processes, workflows
 from kolony.cli.output import complain
 from kolony.cli.plugins import PluginGroup
 from kolony.cli.submit import submit
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command()(submit)
 app.add_typer(processes.app, name="process")
 app.add_typer(workflows.app, name="workflow")
+app.add_typer(crons.app, name="cron")
+app.add_typer(generators.app, name="generator")
 app.add_typer(executors.app, name="executor")
 app.add_typer(colonies.app, name="colony")
 app.add_typer(keys.app, name="key")

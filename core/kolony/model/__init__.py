@@ -3,6 +3,7 @@
 from kolony.model.attributes import Attribute, AttributeType
 from kolony.model.base import NO_TIME, ColonyName, ExecutorName, Model, ProcessId
 from kolony.model.colonies import Colony, Statistics
+from kolony.model.crons import Cron, MissedPolicy
 from kolony.model.executors import (
     Allocations,
     Capabilities,
@@ -15,6 +16,7 @@ from kolony.model.executors import (
 )
 from kolony.model.functions import Function, FunctionArg
 from kolony.model.functionspecs import Conditions, Filesystem, FunctionSpec, SnapshotMount, SyncDir
+from kolony.model.generators import Generator
 from kolony.model.locations import Location
 from kolony.model.logs import Log
 from kolony.model.processes import Process, ProcessState
@@ -33,6 +35,7 @@ __all__ = [
     "Colony",
     "ColonyName",
     "Conditions",
+    "Cron",
     "Executor",
     "ExecutorName",
     "ExecutorState",
@@ -40,10 +43,12 @@ __all__ = [
     "Function",
     "FunctionArg",
     "FunctionSpec",
+    "Generator",
     "Gpu",
     "Hardware",
     "Location",
     "Log",
+    "MissedPolicy",
     "Model",
     "Node",
     "Process",

@@ -10,8 +10,10 @@ from kolony.sdk.assignments import Assignments
 from kolony.sdk.attributes import Attributes
 from kolony.sdk.colonies import Colonies
 from kolony.sdk.connection import Connection
+from kolony.sdk.crons import Crons
 from kolony.sdk.executors import Executors
 from kolony.sdk.functions import Functions
+from kolony.sdk.generators import Generators
 from kolony.sdk.locations import Locations
 from kolony.sdk.logs import Logs
 from kolony.sdk.portal import Portal
@@ -41,6 +43,8 @@ class _Families(Api[M]):
         self.processes: Processes[M] = Processes(connection, portal)
         self.workflows: Workflows[M] = Workflows(connection, portal)
         self.assignments: Assignments[M] = Assignments(connection, portal)
+        self.crons: Crons[M] = Crons(connection, portal)
+        self.generators: Generators[M] = Generators(connection, portal)
         self.logs: Logs[M] = Logs(connection, portal)
         self.subscriptions: Subscriptions[M] = Subscriptions(connection, portal)
 

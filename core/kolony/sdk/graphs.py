@@ -68,6 +68,15 @@ class Graph:
         return next(name for name in names if name not in self._nodes)
 
 
+def workflow_spec(workflow: Graph | WorkflowSpec | Iterable[FunctionSpec], colony: str) -> WorkflowSpec:
+    """The specification of a workflow for a colony: of a graph, of a list of nodes, or the one that it is."""
+    if isinstance(workflow, Graph):
+        return workflow.spec(colony)
+    if isinstance(workflow, WorkflowSpec):
+        return replace(workflow, colonyname=colony)
+    return WorkflowSpec(colonyname=colony, functionspecs=list(workflow))
+
+
 class _Joining:
     """What arrows begin and end at."""
 

@@ -9,14 +9,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, Unpack
 
-from msgspec.structs import replace
-
 from kolony.errors import WaitTimeout
 from kolony.model.functionspecs import FunctionSpec
 from kolony.model.processes import Process, ProcessState
 from kolony.model.workflows import Workflow, WorkflowSpec
 from kolony.sdk.api import Api, M, method, stream
-from kolony.sdk.graphs import Graph
+from kolony.sdk.graphs import Graph, workflow_spec
 from kolony.sdk.settings import Key
 from kolony.sdk.specs import SpecOptions, in_colony, named, spec_of
 from kolony.sdk.watching import FINAL
@@ -55,14 +53,9 @@ class Workflows(Api[M]):
 
         The answer has the processes in the order of the specification, and no ``nodes`` yet.
         """
-        if isinstance(workflow, Graph):
-            spec = workflow.spec()
-        elif isinstance(workflow, WorkflowSpec):
-            spec = workflow
-        else:
-            spec = WorkflowSpec(functionspecs=list(workflow))
+        named = workflow.colonyname if isinstance(workflow, WorkflowSpec) else ""
         message = SubmitWorkflow(
-            spec=replace(spec, colonyname=self._colony(colony or spec.colonyname)),
+            spec=workflow_spec(workflow, self._colony(colony or named)),
             idempotencykey=idempotencykey or secrets.token_hex(16),
         )
         return await self._call(message, key)

@@ -10,12 +10,13 @@ from storage import Storage, Worker, together, until
 
 from kolony.errors import Conflict
 from kolony.model.colonies import Colony
+from kolony.model.crons import Cron
 from kolony.model.processes import ProcessState
 from kolony_apiserver.store.processes import Submission
 
 TABLES = {
     "colonies", "executors", "users", "functions", "locations", "classes", "processes", "submissions", "logs",
-    "count_changes", "colony_counts", "workflows",
+    "count_changes", "colony_counts", "workflows", "crons", "generators", "generator_queues",
 }  # fmt: skip
 
 
@@ -36,6 +37,9 @@ async def left_of(storage: Storage, colony: str) -> dict[str, int]:
     found["dependencies"] = await storage.value(
         "select count(*) from dependencies where workflowid not in (select workflowid from workflows)"
     )
+    found["packs"] = await storage.value(
+        "select count(*) from packs where generatorid not in (select generatorid from generators)"
+    )
     found["attributes"] = await storage.value(
         "select count(*) from attributes where targetid not in (select processid from processes)"
     )
@@ -50,8 +54,11 @@ async def test_everything_of_a_colony_goes(storage: Storage) -> None:
         classid = await storage.add_class(colony=colony)
         await storage.submit_many(classid, 3, colony=colony, env={"A": "1"})
         await storage.add_workflow(classid, {"a": [], "b": ["a"]}, colony=colony)
+        await storage.add_generator(f"g {colony}", colony=colony, packed=3)
         process = await storage.take(worker, classid)
         async with storage.unit() as store:
+            cron = Cron(cronid=f"c {colony}", colonyname=colony, interval=10)
+            assert await store.crons.add(cron, now=storage.clock.now())
             assert await store.logs.add(process.processid, "text", executorid=worker.identity, timestamp=1)
             await store.counts.fold(3)
 
@@ -59,7 +66,9 @@ async def test_everything_of_a_colony_goes(storage: Storage) -> None:
     assert await remove(storage, "colony") is False
 
     assert await left_of(storage, "colony") == {}
-    assert (await left_of(storage, "other"))["processes"] == 5
+    left = await left_of(storage, "other")
+    assert (left["processes"], left["crons"], left["generators"]) == (5, 1, 1)
+    assert await storage.value("select count(*) from packs") == 3
     await storage.require_true_counts()
 
 

@@ -29,6 +29,8 @@ EVERY = [
     ("COLONIES_ALLOW_EXECUTOR_REREGISTER", "1", "allow_reregister", True),
     ("COLONIES_STALE_EXECUTOR_DURATION", "30", "stale_after", 30.0),
     ("COLONIES_CLEANUP_INTERVAL", "1.5", "cleanup_interval", 1.5),
+    ("COLONIES_CRON_CHECKER_PERIOD", "250", "cron_checker_period", 250),
+    ("COLONIES_GENERATOR_CHECKER_PERIOD", "500", "generator_checker_period", 500),
     ("COLONIES_RETENTION", "true", "retention", True),
     ("COLONIES_RETENTION_POLICY", "604800", "retention_age", 604_800.0),
     ("COLONIES_MAX_BODY_BYTES", "1024", "max_body", 1024),

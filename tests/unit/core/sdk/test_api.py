@@ -191,7 +191,7 @@ def test_clients_offer_the_same_families() -> None:
         awaited = AsyncClient(port=1, tls=False)
         families = {name: type(value) for name, value in vars(client).items() if isinstance(value, Api)}
         assert families == {name: type(value) for name, value in vars(awaited).items() if isinstance(value, Api)}
-        assert len(families) == 12
+        assert len(families) == 14
         public = {name for name in dir(client) if not name.startswith("_")}
         assert public == {name for name in dir(awaited) if not name.startswith("_")}
 
