@@ -255,13 +255,18 @@ def a_wish_to_follow_all(cast: Cast, caller: str) -> Fields:
     return {"colonyname": cast.home.name, "executortype": "nobody", "state": 4, "timeout": 60}
 
 
-def workflow_text(cast: Cast) -> str:
+def a_workflow_as_text(cast: Cast) -> str:
     node = {"nodename": "a", "funcname": "f", "conditions": {"executortype": "nobody"}}
     return json.dumps({"colonyname": cast.home.name, "functionspecs": [node]})
 
 
 def a_cron_to_add(cast: Cast, caller: str) -> Fields:
-    cron = {"colonyname": cast.home.name, "name": fresh("cron"), "interval": 3600, "workflowspec": workflow_text(cast)}
+    cron = {
+        "colonyname": cast.home.name,
+        "name": fresh("cron"),
+        "interval": 3600,
+        "workflowspec": a_workflow_as_text(cast),
+    }
     return {"cron": cron}
 
 
@@ -277,7 +282,7 @@ def a_cron_to_update(cast: Cast, caller: str) -> Fields:
 
 def a_generator_to_add(cast: Cast, caller: str) -> Fields:
     generator = {"colonyname": cast.home.name, "name": fresh("generator"), "trigger": 1000}
-    return {"generator": {**generator, "workflowspec": workflow_text(cast)}}
+    return {"generator": {**generator, "workflowspec": a_workflow_as_text(cast)}}
 
 
 def the_generator(cast: Cast, caller: str) -> Fields:
