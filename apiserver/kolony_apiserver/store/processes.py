@@ -183,8 +183,9 @@ class ProcessWrites:
         return _ended(endings, rows)
 
     async def _close_nodes(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:
-        lock, succeed, fail = settlement([ending.processid for ending, _ in endings], max(now for _, now in endings))
-        settle = [succeed, fail] if any(ending.state == ProcessState.FAILED for ending, _ in endings) else [succeed]
+        highest = max(ending.state for ending, _ in endings)
+        processids = [ending.processid for ending, _ in endings]
+        lock, *settle = settlement(processids, max(now for _, now in endings), highest=highest)
         _, rows, *changes = await self._node_lane.together(lock, _closing(endings), *settle)
         changed = [Change(**row) for answer in changes for row in answer]
         for change in changed:
@@ -219,14 +220,16 @@ def _ended(endings: Sequence[object], rows: Sequence[dict[str, Any]]) -> list[En
     return [ended.get(number) for number in range(len(endings))]
 
 
-def settlement(processids: Sequence[str], now: datetime) -> tuple[Query, Query, Query]:
-    """The queries that lock the workflows of ended processes, pass on their success, and their failure.
+def settlement(processids: Sequence[str], now: datetime, *, highest: int = ProcessState.CANCELLED) -> tuple[Query, ...]:
+    """The queries that lock the workflows of ended processes and pass on their ends, up to the ``highest`` state.
 
-    The first comes before anything that locks processes of workflows; the other two answer with what they changed.
+    The first comes before anything that locks processes of workflows; the others answer with what they changed.
     """
     ids = {"processids": list(processids)}
     settling = ids | {"now": now}
-    return Query("lock_workflows", ids), Query("settle_processes", settling), Query("fail_workflows", settling)
+    succeed = Query("settle_processes", settling | {"highest": int(highest)})
+    lock = Query("lock_workflows", ids)
+    return (lock, succeed) if highest == ProcessState.SUCCESS else (lock, succeed, Query("fail_workflows", settling))
 
 
 class Processes(Repository):

@@ -107,7 +107,7 @@ HOT: dict[str, dict[str, Any]] = {
     "close_processes": {"calls": json.dumps(CALLS), "now": NOW},
     "start_nodes": {"calls": json.dumps([{"processid": "wp5", "processgraphid": "w5"}]), "now": NOW},
     "lock_workflows": {"processids": NODES},
-    "settle_processes": {"processids": NODES, "now": NOW},
+    "settle_processes": {"processids": NODES, "now": NOW, "highest": 3},
     "fail_workflows": {"processids": NODES, "now": NOW},
     "probe_classes": {"classids": list(range(1, 101))},
     "load_classes": {"since": datetime(2000, 1, 1, tzinfo=UTC)},

@@ -110,6 +110,26 @@ async def test_an_end_that_was_not_passed_on_is_found(storage: Storage, worker: 
     await storage.require_true_counts()
 
 
+async def test_a_success_that_came_too_late_does_not_pass_on_the_failure_by_half(
+    storage: Storage, worker: Worker
+) -> None:
+    """The limit has ended the process, and its executor closes it before anybody passed on the failure."""
+    classid = await storage.add_class()
+    workflow, _nodes = await storage.add_workflow(classid, DIAMOND, maxexectime=10)
+    process = await storage.take(worker, classid)
+    storage.clock.advance(11)
+    async with storage.unit() as store:
+        [expired] = await store.deadlines.expire_running(now=storage.clock.now(), limit=10)
+    assert await storage.close(storage.ending(worker, process), node=True) == [None]
+    async with storage.unit() as store:
+        unsettled = await store.workflows.unsettled(10)
+    await settle(storage, unsettled)
+    assert unsettled == [expired.processid]
+    assert set((await storage.states()).values()) == {ProcessState.FAILED}
+    assert await state(storage, workflow) == ProcessState.FAILED
+    await storage.require_true_counts()
+
+
 async def test_a_failure_fails_also_what_succeeded_and_what_runs(storage: Storage, worker: Worker) -> None:
     classid = await storage.add_class()
     _workflow, nodes = await storage.add_workflow(classid, DIAMOND)

@@ -80,10 +80,11 @@ select state, size from workflows where workflowid = %(workflowid)s for update;
 -- settle_processes: pass on what the end of processes means for their workflows, which are locked; once each.
 -- A success is one parent less to wait for; a child that waits for no other enters the queue, and its input is what
 -- its parents put out, in their order. Answers with all children of those that succeeded.
--- As in close_processes, the sum leaves only the key to find processes by.
+-- A failure is passed on only together with fail_workflows: without it that of another, who ended the same process,
+-- would count as passed on. As in close_processes, the sum leaves only the key to find processes by.
 with ended as materialized (
     update processes set settled = true
-    where processid = any (%(processids)s) and not settled and state + 0 >= 2
+    where processid = any (%(processids)s) and not settled and state + 0 between 2 and %(highest)s
     returning processid, workflowid, state
 ), step as materialized (
     select d.workflowid, d.childid, count(*)::integer as parents
