@@ -17,10 +17,11 @@ MOST_LISTED = 100
 SHOWN_DIGITS = 12
 """How many digits of an id people see, if that tells them apart."""
 
-_ID_DIGITS = 64
-_LEAST_DIGITS = 8
+ID_DIGITS = 64
+LEAST_DIGITS = 8
+"""Fewest first digits that stand for an id: with fewer, a slip of the finger finds another."""
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help=f"Its id, or at least the first {_LEAST_DIGITS} digits.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help=f"Its id, or at least the first {LEAST_DIGITS} digits.")]
 StateOption = Annotated[list[str] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
 CountOption = Annotated[int, typer.Option("--count", min=1, max=MOST_LISTED, help="Most of each state.")]
 
@@ -30,21 +31,21 @@ def distinct_digits(ids: Sequence[str]) -> int:
     different = len(set(ids))
     return next(
         digits
-        for digits in range(SHOWN_DIGITS, _ID_DIGITS + 1)
-        if digits == _ID_DIGITS or len({each[:digits] for each in ids}) == different
+        for digits in range(SHOWN_DIGITS, ID_DIGITS + 1)
+        if digits == ID_DIGITS or len({each[:digits] for each in ids}) == different
     )
 
 
 def resolve(text: str, listed: Callable[[ProcessState], Iterable[str]]) -> str:
     """The id that begins with the given digits, among those that are listed of the states."""
-    if len(text) >= _ID_DIGITS:
+    if len(text) >= ID_DIGITS:
         return text
-    if len(text) < _LEAST_DIGITS:
-        raise typer.BadParameter(f"give at least {_LEAST_DIGITS} digits of the id")
+    if len(text) < LEAST_DIGITS:
+        raise typer.BadParameter(f"give at least {LEAST_DIGITS} digits of the id")
     found = {each for state in ProcessState for each in listed(state) if each.startswith(text)}
     if len(found) != 1:
         many = "several ids begin" if found else "none of the newest ids begins"
-        raise NotFound(f"{many} with {text}: give all {_ID_DIGITS} digits of the id")
+        raise NotFound(f"{many} with {text}: give all {ID_DIGITS} digits of the id")
     return found.pop()
 
 
