@@ -296,7 +296,9 @@ class Storage:
     async def counted(self) -> Counter[tuple[str, int]]:
         """How many processes are in each state, by colony, as the counters say."""
         async with self.unit() as store:
-            return Counter({(each.colonyname, each.state): each.total for each in await store.counts.processes()})
+            return Counter(
+                {(each.colonyname, each.state): each.total for each in (await store.counts.by_state()).processes}
+            )
 
     async def require_true_counts(self) -> None:
         """Compare all counters with a recount."""

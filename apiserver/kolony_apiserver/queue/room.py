@@ -281,11 +281,13 @@ class WaitingRoom:
         """
         if self._claiming.locked():
             return None
-        wanted = [arrival for arrival in arrivals if self._is_wanted(arrival[0])]
+        arrived = list(arrivals)
+        wanted = {classid for classid in {classid for classid, _ in arrived} if self._is_wanted(classid)}
         if not wanted:
             return None
-        for arrival in wanted:
-            self.arrived(*arrival)
+        for classid, prioritytime in arrived:
+            if classid in wanted:
+                self.arrived(classid, prioritytime)
         await self._claiming.acquire()
         self._handover = self._plan(self._chosen())
         return self._handover.claim(self._clock.now()).query()

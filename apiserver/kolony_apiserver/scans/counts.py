@@ -26,16 +26,15 @@ async def fold(parts: Parts, server: Caller) -> None:
 async def measure(parts: Parts, server: Caller) -> None:
     """Set the gauges that come from the database."""
     async with UnitOfWork(parts, server) as context:
-        processes = await context.store.counts.processes()
-        workflows = await context.store.counts.workflows()
+        counts = await context.store.counts.by_state()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()
         overdue = await context.store.crons.overdue_since()
         pending = await context.store.generators.pending()
     now = parts.clock.now()
     parts.metrics.measured.show(
-        processes=_by_state(processes),
-        workflows=_by_state(workflows),
+        processes=_named(counts.processes),
+        workflows=_named(counts.workflows),
         oldest_waiting={
             each.colonyname: (now - each.submissiontime).total_seconds() if each.submissiontime else 0
             for each in oldest
@@ -46,5 +45,5 @@ async def measure(parts: Parts, server: Caller) -> None:
     )
 
 
-def _by_state(counts: Iterable[Count]) -> dict[tuple[str, str], int]:
+def _named(counts: Iterable[Count]) -> dict[tuple[str, str], int]:
     return {(each.colonyname, ProcessState(each.state).name.lower()): each.total for each in counts}

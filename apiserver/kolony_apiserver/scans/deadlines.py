@@ -56,7 +56,7 @@ async def _settle(parts: Parts, server: Caller) -> None:
 async def _tell(parts: Parts, server: Caller, changes: Iterable[Change]) -> None:
     changes = list(changes)
     for each in changes:
-        if each.state == ProcessState.WAITING and each.classid > 0:
+        if each.is_queued:
             parts.room.arrived(each.classid, each.prioritytime)
     async with UnitOfWork(parts, server) as context:
         await context.publish_changes(changes)

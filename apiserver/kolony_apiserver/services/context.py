@@ -103,20 +103,28 @@ class Context:
 
     async def publish(self, *, processid: str, colonyname: str, executortype: str, state: int) -> None:
         """Tell subscribers, if there are any, what became of a process that is committed."""
-        if self.parts.hub.wanted(
-            processid=processid, colonyname=colonyname, executortype=executortype, state=state
-        ) and (process := await self.store.processes.get(colonyname, processid)):
+        if process := await self._wanted(processid, colonyname, executortype, state):
             self.parts.hub.publish(process)
 
     async def publish_changes(self, changes: Iterable[Change]) -> None:
-        """Tell subscribers, if there are any, of processes that something else changed."""
+        """Tell subscribers, if there are any, of processes that something else changed; the changes are committed."""
         for each in changes:
-            await self.publish(
-                processid=each.processid,
-                colonyname=each.colonyname,
-                executortype=each.executortype,
-                state=each.state,
-            )
+            if process := await self._wanted(each.processid, each.colonyname, each.executortype, each.state):
+                self.parts.hub.publish(process)
+
+    async def publish_changes_after_commit(self, changes: Iterable[Change]) -> None:
+        """Tell subscribers, if there are any, of changed processes once this unit of work is committed."""
+        for each in changes:
+            if process := await self._wanted(each.processid, each.colonyname, each.executortype, each.state):
+                self.publish_after_commit(process)
+
+    async def _wanted(self, processid: str, colonyname: str, executortype: str, state: int) -> Process[Raw] | None:
+        """A process, if anybody wants to know of it in this state."""
+        if not self.parts.hub.wanted(
+            processid=processid, colonyname=colonyname, executortype=executortype, state=state
+        ):
+            return None
+        return await self.store.processes.get(colonyname, processid)
 
     def publish_after_commit(self, process: Process[Raw]) -> None:
         """Tell subscribers of a process once this unit of work is committed."""

@@ -17,7 +17,7 @@ from kolony.model.base import NO_TIME
 from kolony.model.crons import Cron, policy_of, timetable_of, turn
 from kolony.model.processes import ProcessState
 from kolony.wire import crons as wire
-from kolony_apiserver.services import unattended, workflows
+from kolony_apiserver.services import unattended
 from kolony_apiserver.services.context import Context
 from kolony_apiserver.store.crons import DueCron
 
@@ -173,7 +173,7 @@ async def _start(context: Context, cron: Cron) -> str:
     """Start the workflow of a cron; the outputs of the previous one become its input."""
     before, inputs = cron.prevprocessgraphid, []
     if before and await context.store.workflows.state(before) is not None:
-        inputs = await workflows.leaf_outputs(context, before)
+        inputs = await context.store.workflows.leaf_outputs(before)
     workflow = await unattended.start(context, cron.colonyname, cron.workflowspec, cron.initiatorid, inputs=inputs)
     context.after_commit(lambda: context.parts.metrics.cron_runs.labels("started").inc())
     return workflow.processgraphid

@@ -245,11 +245,6 @@ async def find(context: Context, message: wire.GetWorkflows) -> list[Workflow]:
     return await context.store.workflows.find(message.colonyname, state=message.state, count=message.count)
 
 
-async def leaf_outputs(context: Context, workflowid: str) -> list[Raw]:
-    """What the processes of a workflow that have no children put out, depth first from the roots."""
-    return await context.store.workflows.leaf_outputs(workflowid)
-
-
 async def add_child(context: Context, message: wire.AddChild[Raw]) -> Process[Raw]:
     """Add a process below one that the caller runs; it waits for that one at least."""
     workflows = context.store.workflows
@@ -326,12 +321,7 @@ async def cancel(context: Context, message: wire.CancelWorkflow) -> None:
         raise _missing(message.failure)
     cancelled = await workflows.cancel(message.processgraphid, locked, now=context.parts.clock.now())
     context.after_commit(lambda: context.parts.metrics.closed.labels("cancelled").inc(len(cancelled)))
-    for each in cancelled:
-        hub = context.parts.hub
-        if hub.wanted(
-            processid=each.processid, colonyname=each.colonyname, executortype=each.executortype, state=each.state
-        ) and (process := await context.store.processes.get(context.colony, each.processid)):
-            context.publish_after_commit(process)
+    await context.publish_changes_after_commit(cancelled)
 
 
 async def remove(context: Context, message: wire.RemoveWorkflow) -> None:

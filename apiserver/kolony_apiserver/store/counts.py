@@ -21,6 +21,13 @@ class Count(NamedTuple):
     total: int
 
 
+class ByState(NamedTuple):
+    """What the counters of states say."""
+
+    processes: list[Count]
+    workflows: list[Count]
+
+
 class Oldest(NamedTuple):
     """When the longest waiting process of a colony was submitted."""
 
@@ -60,16 +67,13 @@ class Counts(Repository):
         """Wait for the adding-up under way: the statements after this see what it did, and the next what they did."""
         await self.session.run("lock_counts")
 
-    async def processes(self) -> list[Count]:
-        """How many processes of each colony are in each state."""
-        return [each for each in await self._states() if each.state < WORKFLOWS]
-
-    async def workflows(self) -> list[Count]:
-        """How many workflows of each colony are in each state."""
-        return [each._replace(state=each.state - WORKFLOWS) for each in await self._states() if each.state >= WORKFLOWS]
-
-    async def _states(self) -> list[Count]:
-        return await self.session.all("count_states", lambda row: Count(**row))
+    async def by_state(self) -> ByState:
+        """How many processes and workflows of each colony are in each state."""
+        counts = await self.session.all("count_states", lambda row: Count(**row))
+        return ByState(
+            processes=[each for each in counts if each.state < WORKFLOWS],
+            workflows=[each._replace(state=each.state - WORKFLOWS) for each in counts if each.state >= WORKFLOWS],
+        )
 
     async def oldest_waiting(self) -> list[Oldest]:
         """The longest waiting process of each colony, one probe each."""

@@ -60,6 +60,11 @@ class Change(NamedTuple):
     classid: int
     prioritytime: int
 
+    @property
+    def is_queued(self) -> bool:
+        """Whether an executor can take it now."""
+        return self.state == ProcessState.WAITING and self.classid > 0
+
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a process that was closed; one of those that are closed together has what they changed."""
@@ -189,7 +194,7 @@ class ProcessWrites:
         _, rows, *changes = await self._node_lane.together(lock, _closing(endings), *settle)
         changed = [Change(**row) for answer in changes for row in answer]
         for change in changed:
-            if change.classid > 0 and change.state == ProcessState.WAITING:
+            if change.is_queued:
                 self._takers.arrived(change.classid, change.prioritytime)
         ended = _ended(endings, rows)
         first = next((number for number, each in enumerate(ended) if each is not None), None)
