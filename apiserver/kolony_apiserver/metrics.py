@@ -161,6 +161,7 @@ class Metrics:
             registry=self.registry,
         )
         self.longpolls = Gauge("colonies_longpoll_open", "Assign calls that wait.", registry=self.registry)
+        self.leader = Gauge("colonies_leader", "Whether this server leads its cluster.", registry=self.registry)
         self.measured = Measured()
         self.registry.register(self.measured)
         self.build_info = Gauge("colonies_build_info", "Version of the server.", ("version",), registry=self.registry)

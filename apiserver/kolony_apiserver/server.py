@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import functools
 import logging
+import secrets
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,27 +20,31 @@ from zoneinfo import ZoneInfo
 
 import uvloop
 
-from kolony.crypto import Identity
-from kolony.errors import ConfigurationError, KolonyError
+from kolony.errors import ConfigurationError, KolonyError, NotLeading
 from kolony_apiserver.clock import Clock, DatabaseClock
+from kolony_apiserver.cluster.election import Election
+from kolony_apiserver.cluster.leases import lease_of
+from kolony_apiserver.cluster.roster import Roster
 from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.logs import configure_logging
-from kolony_apiserver.membership import POLL_INTERVAL, Caller, Callers
+from kolony_apiserver.membership import POLL_INTERVAL, Callers
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
 from kolony_apiserver.scans import counts, crons, deadlines, executors, generators, retention
 from kolony_apiserver.scans.loop import Loop
 from kolony_apiserver.services import assignments as assigning
 from kolony_apiserver.services.context import Homes, Parts
-from kolony_apiserver.settings import Settings, from_environment
+from kolony_apiserver.settings import MAX_NAME, Settings, from_environment
 from kolony_apiserver.store.assignments import AssignmentWrites
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.generators import PackWrites
+from kolony_apiserver.store.leadership import TermWrites
 from kolony_apiserver.store.members import MemberReads
 from kolony_apiserver.store.migrate import migrate
 from kolony_apiserver.store.nonces import Nonces
 from kolony_apiserver.store.processes import ProcessWrites
+from kolony_apiserver.store.servers import Member, ServerWrites
 from kolony_apiserver.store.unit import Store
 from kolony_apiserver.web.app import create_app
 from kolony_apiserver.web.listener import Beside, Listener, nothing_beside
@@ -46,10 +52,9 @@ from kolony_apiserver.web.monitor import monitor
 
 log = logging.getLogger(__name__)
 
-SERVER = Caller(identity=Identity("server"))
-"""The server itself, as the one who acts in loops."""
-
 _ROOM_INTERVAL = 1.0
+_LOOPBACK = "127.0.0.1"
+_ANY_HOST = ("0.0.0.0", "::", "")
 _CLOSE_TIMEOUT = 3.0
 """Seconds for which a part that closes may wait for the database, once all calls have ended."""
 
@@ -62,13 +67,17 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
     """
     await asyncio.to_thread(migrate, settings.dsn)
     clock = clock or DatabaseClock(UTC if settings.timezone == "UTC" else ZoneInfo(settings.timezone))
+    name = settings.name or f"{socket.gethostname()[: MAX_NAME - 9]}-{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database(settings.dsn, timezone=settings.timezone, pool_size=settings.pool_size)
+            Database(settings.dsn, name=name, timezone=settings.timezone, pool_size=settings.pool_size)
         )
         if settings.server_id:
             async with database.session() as session:
                 await Store(session).server.init_server_id(settings.server_id)
+        servers = ServerWrites(database)
+        roster = Roster(servers, _member(settings, name, await servers.address()))
+        election = Election(lease_of(settings, database, name), TermWrites(database), roster, clock)
         reads = MemberReads(database)
         assignments = AssignmentWrites(database)
         room = WaitingRoom(assignments, clock)
@@ -83,6 +92,8 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             contacts=Contacts(database, clock),
             room=room,
             hub=Hub(),
+            roster=roster,
+            election=election,
             metrics=Metrics(),
             homes=Homes(),
         )
@@ -93,13 +104,19 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             parts.writes.finish,
             parts.packs.finish,
             parts.contacts.close,
+            roster.close,
+            election.close,
+            roster.leave,
+            election.resign,
         ):
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
+        parts.metrics.leader.set_function(lambda: election.term is not None)
         parts.callers.when_changed = _reviewing(parts)
         parts.metrics.longpolls.set_function(lambda: len(room))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
+        await election.tick()
         await room.load()
         claims = asyncio.create_task(room.run(), name="claims")
         stack.push_async_callback(_cancelled, claims)
@@ -107,6 +124,19 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             loop.start()
             stack.push_async_callback(loop.stop)
         yield parts
+
+
+def _member(settings: Settings, name: str, address: str) -> Member:
+    """How this server introduces itself to the others."""
+    address = address or _LOOPBACK
+    return Member(
+        name=name,
+        host=address if settings.host in _ANY_HOST else settings.host,
+        apiport=settings.port,
+        relayhost=settings.relay_host or address,
+        relayport=settings.relay_port,
+        secret=secrets.token_hex(32),
+    )
 
 
 def _reviewing(parts: Parts) -> Callable[[Iterable[str]], None]:
@@ -129,23 +159,33 @@ def _reviewing(parts: Parts) -> Callable[[Iterable[str]], None]:
 
 
 def _loops(parts: Parts) -> list[Loop]:
-    ticks = functools.partial
+    settings, ticks = parts.settings, functools.partial
     return [
         Loop("membership", parts.callers.tick, interval=POLL_INTERVAL),
+        Loop("cluster", parts.election.tick, interval=parts.election.interval),
         Loop("contacts", parts.contacts.tick, interval=FLUSH_INTERVAL),
+        Loop("waiting executors", ticks(executors.note_waiting, parts), interval=executors.interval(settings)),
         Loop("queue", parts.room.tick, interval=_ROOM_INTERVAL),
-        Loop("deadlines", ticks(deadlines.tick, parts, SERVER), interval=deadlines.INTERVAL),
-        Loop("executors", ticks(executors.tick, parts, SERVER), interval=parts.settings.cleanup_interval),
-        Loop("crons", ticks(crons.tick, parts, SERVER), interval=parts.settings.cron_checker_period / 1000),
-        Loop(
-            "generators",
-            ticks(generators.tick, parts, SERVER),
-            interval=parts.settings.generator_checker_period / 1000,
-        ),
-        Loop("retention", ticks(retention.tick, parts, SERVER), interval=retention.INTERVAL),
-        Loop("counts", ticks(counts.fold, parts, SERVER), interval=counts.INTERVAL),
-        Loop("gauges", ticks(counts.measure, parts, SERVER), interval=counts.GAUGE_INTERVAL),
+        Loop("gauges", ticks(counts.measure, parts), interval=counts.GAUGE_INTERVAL),
+        Loop("deadlines", _led(parts, deadlines.tick), interval=deadlines.INTERVAL),
+        Loop("executors", _led(parts, executors.tick), interval=settings.cleanup_interval),
+        Loop("crons", _led(parts, crons.tick), interval=settings.cron_checker_period / 1000),
+        Loop("generators", _led(parts, generators.tick), interval=settings.generator_checker_period / 1000),
+        Loop("retention", _led(parts, retention.tick), interval=retention.INTERVAL),
+        Loop("counts", _led(parts, counts.fold), interval=counts.INTERVAL),
     ]
+
+
+def _led(parts: Parts, tick: Callable[[Parts, int], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """A tick that only the leader makes, in its term."""
+
+    async def led() -> None:
+        if (term := parts.election.term) is not None:
+            # A term that ends in the middle of a tick is no failure: another server goes on.
+            with contextlib.suppress(NotLeading):
+                await tick(parts, term)
+
+    return led
 
 
 async def _closed(close: Callable[[], Awaitable[None]]) -> None:

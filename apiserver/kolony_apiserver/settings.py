@@ -17,6 +17,8 @@ from kolony.errors import ConfigurationError
 
 T = TypeVar("T")
 MIB = 1024**2
+MAX_NAME = 40
+"""Most characters of a server's name: the database cuts off longer names of connections."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     timezone: str = "UTC"
     """Zone of the times in replies, and of cron expressions (``TZ``)."""
+
+    name: str = ""
+    """Name of this server in its cluster (``COLONIES_SERVER_NAME``); one is made up when it is empty."""
+
+    lease: str = "database"
+    """Who keeps the lease of the leader: ``database``, or ``kubernetes`` (``COLONIES_LEASE``)."""
+
+    lease_name: str = "kolony"
+    """Name of the lease (``COLONIES_LEASE_NAME``)."""
+
+    lease_namespace: str = ""
+    """Kubernetes namespace of the lease; empty for that of the pod (``COLONIES_LEASE_NAMESPACE``)."""
+
+    lease_duration: float = 0
+    """Seconds for which the lease lasts unless it is renewed; 0 for what suits its keeper
+    (``COLONIES_LEASE_DURATION``)."""
+
+    relay_host: str = ""
+    """Address at which other servers reach this one, if not that of its connections to the database
+    (``COLONIES_RELAY_HOST``)."""
+
+    relay_port: int = 0
+    """Port for other servers; 0 takes a free one (``COLONIES_RELAY_PORT``)."""
 
     exclusive_assign: bool = False
     """Only the leader assigns (``COLONIES_EXCLUSIVE_ASSIGN``)."""
@@ -126,6 +151,13 @@ def _read(environ: Mapping[str, str]) -> Settings:
         dsn=_dsn(environ),
         pool_size=value("COLONIES_DB_MAX_OPEN_CONNS", _positive, defaults.pool_size),
         timezone=value("TZ", _timezone, defaults.timezone),
+        name=value("COLONIES_SERVER_NAME", _name, defaults.name),
+        lease=value("COLONIES_LEASE", _lease, defaults.lease),
+        lease_name=value("COLONIES_LEASE_NAME", str, defaults.lease_name),
+        lease_namespace=value("COLONIES_LEASE_NAMESPACE", str, defaults.lease_namespace),
+        lease_duration=value("COLONIES_LEASE_DURATION", _lease_seconds, defaults.lease_duration),
+        relay_host=value("COLONIES_RELAY_HOST", str, defaults.relay_host),
+        relay_port=value("COLONIES_RELAY_PORT", _port, defaults.relay_port),
         exclusive_assign=value("COLONIES_EXCLUSIVE_ASSIGN", _boolean, defaults.exclusive_assign),
         allow_reregister=value("COLONIES_ALLOW_EXECUTOR_REREGISTER", _boolean, defaults.allow_reregister),
         stale_after=value("COLONIES_STALE_EXECUTOR_DURATION", _seconds, defaults.stale_after),
@@ -181,6 +213,24 @@ def _positive(text: str) -> int:
 def _seconds(text: str) -> float:
     if not 0 <= (seconds := float(text)) < float("inf"):
         raise ValueError("seconds are 0 or more")
+    return seconds
+
+
+def _name(text: str) -> str:
+    if len(text) > MAX_NAME or not all(each.isascii() and (each.isalnum() or each in "-._") for each in text):
+        raise ValueError(f"a name is at most {MAX_NAME} letters, digits, dashes, dots and underscores")
+    return text
+
+
+def _lease(text: str) -> str:
+    if text not in {"database", "kubernetes"}:
+        raise ValueError("write database or kubernetes")
+    return text
+
+
+def _lease_seconds(text: str) -> float:
+    if not 1 <= (seconds := float(text)) <= 60:
+        raise ValueError("a lease lasts 1 to 60 seconds")
     return seconds
 
 

@@ -72,6 +72,10 @@ class Unavailable(KolonyError):
     status = 503
 
 
+class NotLeading(Unavailable):
+    """The server is not the leader of its cluster, or its term is over: another server does this now."""
+
+
 class ServerError(KolonyError):
     """The server failed; nothing about the request explains it."""
 

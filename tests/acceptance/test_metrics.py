@@ -214,7 +214,7 @@ def recount(server: ClockedServer) -> dict[tuple[str, str], int]:
 
 def shown(server: ClockedServer) -> dict[tuple[str, str], int]:
     """The gauge of processes, measured now, without what is zero."""
-    server.scan(counts.measure)
+    server.run(counts.measure)
     return {
         (dict(labels)["colony"], dict(labels)["state"]): int(number)
         for (name, labels), number in samples(text(server)).items()
@@ -260,12 +260,12 @@ def test_the_age_of_what_waits_longest(clocked: ClockedServer) -> None:
     clocked.clock.advance(100)
     colony.submit(priority=5)
     clocked.clock.advance(20)
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
     ages = labelled(clocked, "colonies_oldest_waiting_seconds", "colony")
     assert ages == {colony.name: pytest.approx(120, abs=0.01), idle.name: 0}
 
     colony.rpc.ok("removeprocessmsg", colony.user_key, processid=oldest["processid"])
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
     ages = labelled(clocked, "colonies_oldest_waiting_seconds", "colony")
     assert ages == {colony.name: pytest.approx(20, abs=0.01), idle.name: 0}
 
@@ -278,12 +278,12 @@ def test_the_silence_of_the_executor_that_is_silent_longest(clocked: ClockedServ
         assert colony.rpc.call("assignprocessmsg", executor, colonyname=colony.name, timeout=-1).status == 404
         clocked.run(lambda parts: parts.contacts.tick())
         clocked.clock.advance(100)
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
     name = "colonies_executor_last_seen_seconds"
     assert labelled(clocked, name, "type") == {"cli": pytest.approx(200, abs=0.01)}
 
     colony.rpc.ok("rejectexecutormsg", colony.colony_key, colonyname=colony.name, executorname="e1")
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
     assert labelled(clocked, name, "type") == {"cli": pytest.approx(100, abs=0.01)}
 
 
@@ -320,7 +320,7 @@ def test_labels_stay_few_whatever_is_sent(clocked: ClockedServer) -> None:
     assert colony.rpc.send(b"no envelope").status == 400
     colony.rpc.ok("versionmsg", None)
     clocked.run(lambda parts: parts.contacts.tick())
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
 
     exposition = text(clocked)
     for name in ("made-up", "no-process", "a-function", "a-label", "an-executor", process["processid"]):
@@ -357,7 +357,7 @@ def test_names_kinds_and_labels(clocked: ClockedServer) -> None:
     assert colony.rpc.send(json.dumps({"payloadtype": "getcolonymsg"}).encode()).status == 403
     clocked.run(lambda parts: parts.contacts.tick())
     start_by_time_and_by_data(clocked, colony)
-    clocked.scan(counts.measure)
+    clocked.run(counts.measure)
 
     families = list(text_string_to_metric_families(text(clocked)))
     assert {family.name: family.type for family in families} == NAMES

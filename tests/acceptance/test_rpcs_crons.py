@@ -565,7 +565,7 @@ def test_an_update_is_checked_like_a_new_cron(server: RunningServer, colony: Col
 
 def test_metrics(set_colony: Colony, clocked: ClockedServer) -> None:
     def lag() -> float:
-        clocked.scan(counts.measure)
+        clocked.run(counts.measure)
         [family] = [
             each for each in clocked.parts.metrics.measured.collect() if each.name == "colonies_cron_lag_seconds"
         ]

@@ -332,7 +332,7 @@ def test_the_checkers_of_a_server_run_by_themselves(server: RunningServer, colon
 
 def test_metrics(set_colony: Colony, clocked: ClockedServer) -> None:
     def pending() -> dict[str, float]:
-        clocked.scan(counts.measure)
+        clocked.run(counts.measure)
         [family] = [
             each for each in clocked.parts.metrics.measured.collect() if each.name == "colonies_generator_pending"
         ]

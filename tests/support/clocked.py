@@ -19,17 +19,16 @@ from colonies import START_TIMEOUT, Colony, Rpc, create_colony, envelope, free_p
 
 from kolony.crypto import PrivateKey
 from kolony_apiserver.clock import from_ns, to_ns
-from kolony_apiserver.membership import Caller
 from kolony_apiserver.rpc.dispatch import Dispatcher
 from kolony_apiserver.scans import counts, deadlines, executors, retention
-from kolony_apiserver.server import SERVER, open_parts
+from kolony_apiserver.server import open_parts
 from kolony_apiserver.services.context import Parts
 from kolony_apiserver.settings import Settings
 from kolony_apiserver.web.app import create_app
 from kolony_apiserver.web.listener import Listener
 
 T = TypeVar("T")
-Scan = Callable[[Parts, Caller], Awaitable[None]]
+Scan = Callable[[Parts, int], Awaitable[None]]
 
 
 class SetClock:
@@ -152,9 +151,13 @@ class ClockedServer:
         return [json.loads(base64.b64decode(json.loads(reply)["payload"])) for _, reply in replies]
 
     def scan(self, *scans: Scan) -> None:
-        """Run scans now, one after the other."""
+        """Run scans now, one after the other, as the leader does."""
+
+        async def run(parts: Parts, tick: Scan) -> None:
+            await tick(parts, (await parts.roster.refresh()).term)
+
         for tick in scans:
-            self.run(lambda parts, tick=tick: tick(parts, SERVER))  # type: ignore[misc]
+            self.run(lambda parts, tick=tick: run(parts, tick))  # type: ignore[misc]
 
     def apply_limits(self, *, after: float = 0) -> None:
         """Let time pass, then let the server look for limits that have passed."""

@@ -48,6 +48,10 @@ class Site:
         settings = Settings(dsn=dsn or self.dsn)
         return await self.stack.enter_async_context(open_parts(settings, clock=self.clock, loops=False))
 
+    async def term(self) -> int:
+        """The term in which whoever scans now leads."""
+        return int(await self.value("select term from leadership"))
+
     async def call(self, parts: Parts, service: Callable[[Context, Any], Awaitable[T]], message: Any) -> T:
         """What a service answers the user, who was authorised."""
         async with UnitOfWork(parts, await parts.callers.recall(USER)) as context:
@@ -67,7 +71,7 @@ class Site:
         async def quiet() -> bool:
             return not await self.value(
                 "select count(*) from pg_stat_activity where datname = current_database()"
-                " and application_name = 'kolony' and state <> 'idle'"
+                " and application_name like 'kolony%' and state <> 'idle'"
             )
 
         await until(quiet)

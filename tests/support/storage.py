@@ -117,7 +117,7 @@ class Storage:
         """Wait until this many statements of ours wait for somebody's lock."""
         query = (
             "select count(*) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock' and application_name = 'kolony'"
+            " where datname = current_database() and wait_event_type = 'Lock' and application_name like 'kolony%'"
         )
 
         async def enough() -> bool:

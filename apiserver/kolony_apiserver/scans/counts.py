@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kolony.model.processes import ProcessState
-from kolony_apiserver.membership import Caller
-from kolony_apiserver.services.context import Parts, UnitOfWork
+from kolony_apiserver.services.context import SERVER, LeaderUnit, Parts, UnitOfWork
 from kolony_apiserver.store.counts import Count
 
 INTERVAL = 1.0
@@ -14,18 +13,18 @@ GAUGE_INTERVAL = 5.0
 _AT_ONCE = 10_000
 
 
-async def fold(parts: Parts, server: Caller) -> None:
+async def fold(parts: Parts, term: int) -> None:
     """Add up all changes there are."""
     while True:
-        async with UnitOfWork(parts, server) as context:
+        async with LeaderUnit(parts, term) as context:
             folded = await context.store.counts.fold(_AT_ONCE)
         if folded < _AT_ONCE:
             return
 
 
-async def measure(parts: Parts, server: Caller) -> None:
-    """Set the gauges that come from the database."""
-    async with UnitOfWork(parts, server) as context:
+async def measure(parts: Parts) -> None:
+    """Set the gauges that come from the database, on whichever server."""
+    async with UnitOfWork(parts, SERVER) as context:
         counts = await context.store.counts.by_state()
         oldest = await context.store.counts.oldest_waiting()
         silence = await context.store.counts.silence()

@@ -8,9 +8,13 @@ from types import TracebackType
 import msgspec
 from msgspec import Raw
 
+from kolony.crypto import Identity
+from kolony.errors import NotLeading
 from kolony.model.base import ColonyName
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
+from kolony_apiserver.cluster.election import Election
+from kolony_apiserver.cluster.roster import Roster
 from kolony_apiserver.contacts import Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.membership import Caller, Callers
@@ -24,6 +28,9 @@ from kolony_apiserver.store.processes import Change, Home, ProcessWrites
 from kolony_apiserver.store.unit import Store
 
 Disconnected = Callable[[], Awaitable[None]]
+
+SERVER = Caller(identity=Identity("server"))
+"""The server itself, as the one who acts in loops."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +46,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     contacts: Contacts
     room: WaitingRoom
     hub: Hub
+    roster: Roster
+    election: Election
     metrics: Metrics
     homes: Homes
 
@@ -149,3 +158,26 @@ class UnitOfWork:
         await self._session.end(commit=kind is None)
         if kind is None:
             self._context.committed()
+
+
+class LeaderUnit(UnitOfWork):
+    """A unit of work of the server as the leader, in one term: when that is over, nothing comes of it.
+
+    Raises:
+        NotLeading: the term is over.
+    """
+
+    __slots__ = ("_term",)
+
+    def __init__(self, parts: Parts, term: int) -> None:
+        super().__init__(parts, SERVER)
+        self._term = term
+
+    async def __aenter__(self) -> Context:
+        try:
+            if await self._context.store.terms.hold(self._term):
+                return self._context
+            raise NotLeading(f"term {self._term} is over")
+        except BaseException:
+            await self._session.end(commit=False)
+            raise

@@ -11,6 +11,7 @@ from kolony.model.server import Backend, Cluster, Node, ServerInfo
 from kolony.wire import server as wire
 from kolony_apiserver.services.context import Context, Parts
 from kolony_apiserver.services.identities import require_given, require_identity
+from kolony_apiserver.store.servers import Member
 
 
 async def statistics(context: Context, message: wire.GetStatistics) -> Statistics:
@@ -19,10 +20,20 @@ async def statistics(context: Context, message: wire.GetStatistics) -> Statistic
 
 
 async def cluster(context: Context, message: wire.GetCluster) -> Cluster:
-    """This server as the only member of its cluster, and its leader."""
-    settings = context.parts.settings
-    node = Node(name="kolony", host=settings.host, apiport=settings.port)
-    return Cluster(nodes=[node], leader=node)
+    """The servers, and who leads them in which term."""
+    roster = context.parts.roster
+    await roster.refresh()
+    leader, leadership = roster.leader, roster.leadership
+    return Cluster(
+        nodes=[_node(member) for member in roster.members],
+        leader=Node() if leader is None else _node(leader),
+        term=leadership.term,
+        since=UNSET if leader is None or leadership.since is None else leadership.since,
+    )
+
+
+def _node(member: Member) -> Node:
+    return Node(name=member.name, host=member.host, apiport=member.apiport, relayport=member.relayport)
 
 
 async def change_id(context: Context, message: wire.ChangeServerId) -> wire.ChangeServerId:

@@ -29,6 +29,8 @@ LANE_OPTIONS = (
 POOL_OPTIONS = (
     # As above: a scan of a table that was empty when its plan was made goes on when it is large.
     "-c enable_seqscan=off -c jit=off -c statement_timeout=60s"
+    # A server that was stopped in the middle of a transaction does not hold its locks for ever.
+    " -c idle_in_transaction_session_timeout=30s"
 )
 
 _PATIENCE = 5.0
@@ -38,8 +40,9 @@ _PATIENCE = 5.0
 class Database:
     """The connections of one server."""
 
-    def __init__(self, dsn: str, *, timezone: str = "UTC", pool_size: int = 10) -> None:
+    def __init__(self, dsn: str, *, name: str = "", timezone: str = "UTC", pool_size: int = 10) -> None:
         self._dsn = dsn
+        self._name = name
         self._timezone = timezone
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
@@ -54,12 +57,12 @@ class Database:
             kwargs=self._arguments(POOL_OPTIONS),
         )
 
-    def _arguments(self, options: str) -> dict[str, Any]:
+    def _arguments(self, options: str, role: str = "") -> dict[str, Any]:
         return {
             "row_factory": dict_row,
             "prepare_threshold": 0,
             "options": f"{options} -c TimeZone={self._timezone}",
-            "application_name": "kolony",
+            "application_name": f"kolony{role and '-'}{role}/{self._name}",
             # A network that swallows packets shows itself by silence only.
             "connect_timeout": 10,
             "tcp_user_timeout": 30_000,
@@ -79,14 +82,14 @@ class Database:
         """A unit of work, as an async context manager: committed when the block ends well, undone when it raises."""
         return Session(self._pool)
 
-    def lane(self, *, durable: bool = True) -> Lane:
-        """A connection of its own for one kind of statement.
+    def lane(self, *, role: str = "", durable: bool = True) -> Lane:
+        """A connection of its own for one kind of statement; ``role`` tells it apart where the database lists it.
 
         With ``durable`` off a commit does not wait for the disk; it is durable as soon as any later durable
         commit is, since the log is written in order.
         """
         options = LANE_OPTIONS if durable else f"{LANE_OPTIONS} -c synchronous_commit=off"
-        return Lane(self._dsn, self._arguments(options))
+        return Lane(self._dsn, self._arguments(options, role))
 
     def statistics(self) -> dict[str, int]:
         """Sizes and waits of the pool, as psycopg counts them."""
@@ -168,6 +171,11 @@ class Lane:
         self._arguments = arguments
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int:
+        """What the database calls the session of this connection; 0 while there is none."""
+        return self._connection.info.backend_pid if self._connection is not None else 0
 
     async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Run one query in a transaction of its own; its rows."""

@@ -14,10 +14,12 @@ from kolony_apiserver.store.deadlines import Deadlines
 from kolony_apiserver.store.executors import Executors
 from kolony_apiserver.store.functions import Functions
 from kolony_apiserver.store.generators import Generators
+from kolony_apiserver.store.leadership import Terms
 from kolony_apiserver.store.locations import Locations
 from kolony_apiserver.store.logs import Logs
 from kolony_apiserver.store.members import Members
 from kolony_apiserver.store.processes import Processes
+from kolony_apiserver.store.servers import Servers
 from kolony_apiserver.store.users import Users
 from kolony_apiserver.store.workflows import Workflows
 
@@ -97,6 +99,16 @@ class Store:
     def server(self) -> Server:
         """The server itself."""
         return Server(self._session)
+
+    @cached_property
+    def servers(self) -> Servers:
+        """The servers of the cluster."""
+        return Servers(self._session)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The fence of the leader."""
+        return Terms(self._session)
 
     @cached_property
     def users(self) -> Users:

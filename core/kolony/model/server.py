@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import UNSET
 
 from kolony.model.base import Model, Sparse
@@ -19,10 +21,12 @@ class Node(Model):
 
 
 class Cluster(Model):
-    """The servers of a cluster and the one that leads."""
+    """The servers of a cluster and the one that leads, in which term and since when; ColonyOS tells no term."""
 
     nodes: list[Node] | None = None
     leader: Node = Node()
+    term: Sparse[int] = UNSET
+    since: Sparse[datetime] = UNSET
 
 
 class Backend(Model):

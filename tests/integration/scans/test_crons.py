@@ -15,7 +15,6 @@ from kolony.errors import Unavailable
 from kolony.model.crons import Cron
 from kolony.wire.crons import AddCron, GetCron, RunCron
 from kolony_apiserver.scans import crons
-from kolony_apiserver.server import SERVER
 from kolony_apiserver.services import crons as rules
 from kolony_apiserver.services.context import Parts
 
@@ -40,7 +39,8 @@ async def test_servers_that_look_at_once_run_a_slot_once(site: Site) -> None:
     servers = [await site.server() for _ in range(3)]
     crons_of = [await add(site, servers[0], name=f"c{number}") for number in range(150)]
     for slot in range(4):
-        await together(*(crons.tick(parts, SERVER) for parts in servers))
+        term = await site.term()
+        await together(*(crons.tick(parts, term) for parts in servers))
         assert await runs(site) == slot * len(crons_of)
         site.clock.advance(10)
     started = Counter(row["initiatorname"] for row in await site.rows("select initiatorname from workflows"))
@@ -54,7 +54,7 @@ async def test_a_server_that_dies_anywhere_leaves_no_slot_run_twice_or_not_at_al
 ) -> None:
     dying, living = await site.server(site.wire.dsn), await site.server()
     cron = await add(site, living, missed=policy)
-    await crons.tick(living, SERVER)
+    await crons.tick(living, await site.term())
     begin = (await get(site, living, cron)).nextrun
     slots = statement = 0
     while not statement or site.wire.broken:
@@ -67,9 +67,9 @@ async def test_a_server_that_dies_anywhere_leaves_no_slot_run_twice_or_not_at_al
         site.clock.advance(10 * (slots - 1))
         site.wire.cut_at(statement, cut)
         with suppress(Unavailable):
-            await crons.tick(dying, SERVER)
+            await crons.tick(dying, await site.term())
         await site.undone()
-        await crons.tick(living, SERVER)
+        await crons.tick(living, await site.term())
         assert await runs(site) == slots
     # To begin and look, and to begin, take, start and commit, are more than a few.
     assert statement > 10
@@ -80,14 +80,16 @@ async def test_a_server_that_dies_anywhere_leaves_no_slot_run_twice_or_not_at_al
 async def test_runs_by_hand_and_by_time_do_not_mix_up_the_plan(site: Site) -> None:
     first, second = await site.server(), await site.server()
     cron = await add(site, first, waitforprevprocessgraph=True)
-    await crons.tick(first, SERVER)
+    await crons.tick(first, await site.term())
     site.clock.advance(10)
     by_hand = RunCron(cronid=cron.cronid)
     await together(
-        crons.tick(first, SERVER), site.call(second, rules.run, by_hand), site.call(first, rules.run, by_hand)
+        crons.tick(first, await site.term()),
+        site.call(second, rules.run, by_hand),
+        site.call(first, rules.run, by_hand),
     )
     # Whoever came first started the workflow that the others would have to wait for.
     assert await runs(site) == 1
-    await crons.tick(first, SERVER)
-    await crons.tick(second, SERVER)
+    await crons.tick(first, await site.term())
+    await crons.tick(second, await site.term())
     assert await runs(site) == 1

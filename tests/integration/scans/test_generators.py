@@ -15,7 +15,6 @@ from kolony.errors import Unavailable
 from kolony.model.generators import Generator
 from kolony.wire.generators import AddGenerator, PackGenerator
 from kolony_apiserver.scans import generators
-from kolony_apiserver.server import SERVER
 from kolony_apiserver.services import generators as rules
 from kolony_apiserver.services.context import Parts
 
@@ -61,12 +60,12 @@ async def test_servers_that_look_while_others_pack_lose_and_repeat_nothing(site:
 
     async def look(parts: Parts) -> None:
         while not done.is_set():
-            await generators.tick(parts, SERVER)
+            await generators.tick(parts, await site.term())
             await asyncio.sleep(0)
-        await generators.tick(parts, SERVER)
+        await generators.tick(parts, await site.term())
 
     await together(pack_all(), *(look(parts) for parts in servers))
-    await generators.tick(servers[0], SERVER)
+    await generators.tick(servers[0], await site.term())
     workflows = await taken(site)
     assert {len(args) for args in workflows} == {TRIGGER}
     packed = {f"{number}.{nth}" for number in range(10) for nth in range(60)}
@@ -91,9 +90,9 @@ async def test_a_server_that_dies_anywhere_loses_and_repeats_nothing(site: Site,
         packed += new
         site.wire.cut_at(statement, cut)
         with suppress(Unavailable):
-            await generators.tick(dying, SERVER)
+            await generators.tick(dying, await site.term())
         await site.undone()
-        await generators.tick(living, SERVER)
+        await generators.tick(living, await site.term())
         assert [arg for args in await taken(site) for arg in args] == packed
         assert await waiting(site) == []
         site.clock.advance(1)

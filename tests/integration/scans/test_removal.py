@@ -16,7 +16,6 @@ from kolony.wire.colonies import RemoveColony
 from kolony.wire.crons import AddCron, RunCron
 from kolony.wire.generators import AddGenerator, PackGenerator
 from kolony_apiserver.scans import crons, generators
-from kolony_apiserver.server import SERVER
 from kolony_apiserver.services import colonies
 from kolony_apiserver.services import crons as cron_rules
 from kolony_apiserver.services import generators as generator_rules
@@ -48,8 +47,8 @@ async def test_a_colony_removed_while_its_crons_and_generators_run(site: Site) -
     async def look(parts: Parts) -> None:
         while not gone.is_set():
             site.clock.advance(1)
-            await crons.tick(parts, SERVER)
-            await generators.tick(parts, SERVER)
+            await crons.tick(parts, await site.term())
+            await generators.tick(parts, await site.term())
             await asyncio.sleep(0)
 
     async def call(parts: Parts) -> None:
