@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from colonies import Colony, RunningServer, create_colony, create_database, start_server
@@ -47,8 +48,8 @@ def new_server(postgres_dsn: str, tmp_path: Path) -> Iterator[Callable[..., Runn
     """Starts servers with settings of their own, each on a new database unless one is given."""
     started: list[RunningServer] = []
 
-    def start(dsn: str | None = None, **environment: str) -> RunningServer:
-        started.append(start_server(dsn or create_database(postgres_dsn), tmp_path, **environment))
+    def start(dsn: str | None = None, **options: Any) -> RunningServer:
+        started.append(start_server(dsn or create_database(postgres_dsn), tmp_path, **options))
         return started[-1]
 
     yield start

@@ -19,9 +19,11 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import uvloop
+from msgspec.structs import replace
 
 from kolony.errors import ConfigurationError, KolonyError, NotLeading
 from kolony_apiserver.clock import Clock, DatabaseClock
+from kolony_apiserver.cluster.desk import Desk
 from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.leases import lease_of
 from kolony_apiserver.cluster.roster import Roster
@@ -80,7 +82,11 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         election = Election(lease_of(settings, database, name), TermWrites(database), roster, clock)
         reads = MemberReads(database)
         assignments = AssignmentWrites(database)
-        room = WaitingRoom(assignments, clock)
+        exclusive = settings.exclusive_assign
+        room = WaitingRoom(assignments, clock, term=(lambda: election.term) if exclusive else None)
+        desk = Desk(room, election, roster, clock, exclusive=exclusive)
+        if exclusive:
+            roster.me = replace(roster.me, relayport=await desk.listen(roster.me.relayhost, settings.relay_port))
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -91,6 +97,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             callers=Callers(reads, clock),
             contacts=Contacts(database, clock),
             room=room,
+            desk=desk,
             hub=Hub(),
             roster=roster,
             election=election,
@@ -107,13 +114,16 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             roster.close,
             election.close,
             roster.leave,
+            desk.close,
             election.resign,
         ):
             stack.push_async_callback(_closed, close)
         parts.metrics.build_info.labels(settings.build_version).set(1)
         parts.metrics.leader.set_function(lambda: election.term is not None)
         parts.callers.when_changed = _reviewing(parts)
-        parts.metrics.longpolls.set_function(lambda: len(room))
+        if exclusive:
+            election.when_lost = room.vacate
+        parts.metrics.longpolls.set_function(lambda: len(desk))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
         await election.tick()
@@ -211,9 +221,10 @@ async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
         ready = asyncio.Event()
         ready.set()
 
-        def drain() -> None:
-            log.info("stopping: parked calls end, calls under way finish")
-            parts.room.shut()
+        async def drain() -> None:
+            log.info("stopping: another server may lead, parked calls end, calls under way finish")
+            await _closed(parts.election.resign)
+            parts.desk.shut()
 
         listener = Listener(create_app(parts, ready.is_set), settings, unready=ready.clear, drain=drain, beside=beside)
         async with monitor(settings, parts.metrics.registry):

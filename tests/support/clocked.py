@@ -107,7 +107,7 @@ class ClockedServer:
                     create_app(self.parts, lambda: True),
                     self._settings,
                     unready=lambda: None,
-                    drain=self.parts.room.shut,
+                    drain=self._drain,
                     beside=self._beside,
                 )
                 await self._listener.serve()
@@ -115,6 +115,9 @@ class ClockedServer:
             if self._started.done():
                 raise
             self._started.set_exception(error)
+
+    async def _drain(self) -> None:
+        self.parts.desk.shut()
 
     @contextlib.asynccontextmanager
     async def _beside(self) -> Any:

@@ -12,6 +12,8 @@ A call that times out or whose client goes away leaves at once when parked. Whil
 a process that comes then is still the answer to a call that timed out, and goes back to the queue when the client
 is gone. Clients are watched only after a moment, so that calls that are served at once pay nothing for it.
 
+Where only the leader claims, its claims carry its term, and all calls leave the room when that is over.
+
 Only what is new costs work: a class in which something arrived is offered to as many parked calls as can be served,
 found by the shelves they look at, and a call that is new looks at what waits. However many calls are parked that
 cannot take an arrival, nobody looks at them.
@@ -29,7 +31,7 @@ from itertools import islice
 from msgspec import Raw
 
 from kolony.crypto import Identity
-from kolony.errors import KolonyError, ServerError
+from kolony.errors import KolonyError, NotLeading, ServerError
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
 from kolony_apiserver.queue import requirements as demands
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 MAX_SEATS = 256
 """Most calls served by one claim."""
 
+_NO_TERM = -1
 _WATCHED_FROM = 0.05
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _WIDER = 8
@@ -54,7 +57,7 @@ _NEW_CLASSES = timedelta(seconds=10)
 class Call:
     """One assign call in the room."""
 
-    __slots__ = ("claiming", "executorid", "future", "gone", "offer", "once", "tried")
+    __slots__ = ("claiming", "executorid", "future", "gone", "moved", "offer", "once", "tried")
 
     def __init__(self, offer: Offer, executorid: Identity, *, once: bool) -> None:
         self.offer = offer
@@ -62,17 +65,49 @@ class Call:
         self.once = once
         self.claiming = False
         self.gone = False
+        self.moved = False
         self.tried = False
         self.future: asyncio.Future[Process[Raw] | None] = asyncio.get_running_loop().create_future()
 
     def answer(self, process: Process[Raw] | None) -> None:
         """End the call, unless it ended before."""
-        if not self.future.done():
+        if self.future.done():
+            return
+        if process is None and self.moved:
+            self.future.set_exception(_moved())
+        else:
             self.future.set_result(process)
+
+
+def _moved() -> NotLeading:
+    return NotLeading("this server does not assign: another one leads; try again")
 
 
 def _bench_keys(call: Call) -> list[ShelfKey | str]:
     return [call.executorid, *shelves_for(call.offer)]
+
+
+class Watch:
+    """Looks out for a client that goes away, but only after a moment: calls that are served at once pay nothing."""
+
+    def __init__(self, disconnected: Callable[[], Awaitable[None]], then: Callable[[], None]) -> None:
+        self._disconnected = disconnected
+        self._then = then
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_WATCHED_FROM, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self._disconnected()
+        self._then()
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Benches:
@@ -144,9 +179,9 @@ class Plan:
             call.claiming = True
         self.calls += calls
 
-    def claim(self, now: datetime) -> Claim:
+    def claim(self, now: datetime, term: int | None) -> Claim:
         """The claim to make."""
-        return Claim(seats=self._seats, searches=self._searches, now=now)
+        return Claim(seats=self._seats, searches=self._searches, now=now, term=term)
 
     def end(self) -> None:
         """The claim was made, or failed."""
@@ -155,11 +190,15 @@ class Plan:
 
 
 class WaitingRoom:
-    """Brings waiting calls and waiting processes together."""
+    """Brings waiting calls and waiting processes together.
 
-    def __init__(self, writes: AssignmentWrites, clock: Clock) -> None:
+    ``term`` tells in which term this server leads, where only the leader claims.
+    """
+
+    def __init__(self, writes: AssignmentWrites, clock: Clock, *, term: Callable[[], int | None] | None = None) -> None:
         self._writes = writes
         self._clock = clock
+        self._term = term
         self._benches = Benches()
         self._new: OrderedDict[int, Call] = OrderedDict()
         self._single: dict[int, Call] = {}
@@ -197,7 +236,12 @@ class WaitingRoom:
 
         Waits up to ``timeout`` seconds when it is positive; otherwise makes one attempt. ``disconnected`` returns
         when the client went away, which ends the wait.
+
+        Raises:
+            NotLeading: another server claims, or will from now on.
         """
+        if not self._claims():
+            raise _moved()
         call = Call(offer, executorid, once=timeout <= 0 or not self._open)
         self._benches.add(call)
         self._new[id(call)] = call
@@ -205,29 +249,39 @@ class WaitingRoom:
         if call.once:
             self._single[id(call)] = call
         self._stirred.set()
-        loop = asyncio.get_running_loop()
-        timers = []
-        watches: list[asyncio.Task[None]] = []
+        timer, watch = None, None
         if not call.once:
-            timers.append(loop.call_later(timeout, self._expire, call))
+            timer = asyncio.get_running_loop().call_later(timeout, self._expire, call)
             if disconnected is not None:
-                timers.append(
-                    loop.call_later(
-                        _WATCHED_FROM,
-                        lambda: watches.append(loop.create_task(self._watch(call, disconnected))),
-                    )
-                )
+                watch = Watch(disconnected, lambda: self._abandon(call))
         try:
             return await call.future
+        except asyncio.CancelledError:
+            self._recover(call.future)
+            raise
         finally:
             call.gone = call.future.cancelled()
             self._benches.remove(call)
             self._new.pop(id(call), None)
             self._single.pop(id(call), None)
-            for timer in timers:
+            if timer is not None:
                 timer.cancel()
-            for task in watches:
-                task.cancel()
+            if watch is not None:
+                watch.stop()
+
+    def _recover(self, future: asyncio.Future[Process[Raw] | None]) -> None:
+        """Put back what was given to a call in the moment in which it was cancelled."""
+        if not future.cancelled() and future.done() and not future.exception() and (process := future.result()):
+            self.give_back(process)
+
+    def _claims(self) -> bool:
+        """Whether this server may claim now."""
+        return self._term is None or self._term() is not None
+
+    def _claim(self, plan: Plan) -> Claim:
+        # A term that ended a moment ago is one that no claim is made in.
+        term = None if self._term is None else self._term() or _NO_TERM
+        return plan.claim(self._clock.now(), term)
 
     def _expire(self, call: Call) -> None:
         call.once = True
@@ -236,8 +290,7 @@ class WaitingRoom:
         else:
             call.answer(None)
 
-    async def _watch(self, call: Call, disconnected: Callable[[], Awaitable[None]]) -> None:
-        await disconnected()
+    def _abandon(self, call: Call) -> None:
         call.gone = True
         self._expire(call)
 
@@ -279,7 +332,7 @@ class WaitingRoom:
 
         `handed_over` or `not_handed_over` has to follow; no other claim is made before.
         """
-        if self._claiming.locked():
+        if self._claiming.locked() or not self._claims():
             return None
         arrived = list(arrivals)
         wanted = {classid for classid in {classid for classid, _ in arrived} if self._is_wanted(classid)}
@@ -290,7 +343,7 @@ class WaitingRoom:
                 self.arrived(classid, prioritytime)
         await self._claiming.acquire()
         self._handover = self._plan(self._chosen())
-        return self._handover.claim(self._clock.now()).query()
+        return self._claim(self._handover).query()
 
     def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
         """Give out what was claimed with a submit, and tell of what was stored in classes that were not searched."""
@@ -348,6 +401,12 @@ class WaitingRoom:
             for call in self._benches.of(executorid):
                 self._expire(call)
 
+    def vacate(self) -> None:
+        """Let all calls leave: another server claims for them from now on."""
+        for call in list(self._benches.calls.values()):
+            call.moved = True
+            self._expire(call)
+
     def shut(self) -> None:
         """Answer parked calls as at their timeout, and let nobody park any more."""
         self._open = False
@@ -362,7 +421,7 @@ class WaitingRoom:
             # Whatever fails, the parked calls stay; the next tick tries again.
             try:
                 await self._put_back()
-                while self._new or (self._news and self._benches.calls):
+                while self._claims() and (self._new or (self._news and self._benches.calls)):
                     await self._claim_once()
             except KolonyError as error:
                 log.warning("claim failed: %s", error.message)
@@ -415,7 +474,7 @@ class WaitingRoom:
             if not plan.calls:
                 return
             try:
-                claimed = await self._writes.claim(plan.claim(self._clock.now()))
+                claimed = await self._writes.claim(self._claim(plan))
             finally:
                 plan.end()
             self._settle(plan, claimed)
@@ -496,9 +555,9 @@ class WaitingRoom:
         for call in list(self._single.values()):
             if call.future.done() or call.claiming:
                 continue
-            if error is not None:
+            if error is not None and not call.moved:
                 call.future.set_exception(error)
-            elif call.tried:
+            elif call.tried or call.moved:
                 call.answer(None)
 
     async def _put_back(self) -> None:

@@ -23,7 +23,7 @@ LONGEST_WAIT = 10 * 365 * 86_400
 
 
 async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[Raw]:
-    """Take the next process that the caller may run; the caller waits in the room, holding nothing."""
+    """Take the next process that the caller may run; the caller waits at the desk, holding nothing."""
     parts = context.parts
     if message.timeout == 0:
         raise BadRequest("Invalid timeout value, timeout cannot be zero")
@@ -39,7 +39,7 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
         mem=message.availablemem,
     )
     asked = parts.clock.monotonic()
-    process = await parts.room.take(
+    process = await parts.desk.take(
         offer,
         context.caller.identity,
         timeout=min(message.timeout, LONGEST_WAIT),

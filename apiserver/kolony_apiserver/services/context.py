@@ -13,6 +13,7 @@ from kolony.errors import NotLeading
 from kolony.model.base import ColonyName
 from kolony.model.processes import Process
 from kolony_apiserver.clock import Clock
+from kolony_apiserver.cluster.desk import Desk
 from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.roster import Roster
 from kolony_apiserver.contacts import Contacts
@@ -45,6 +46,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     callers: Callers
     contacts: Contacts
     room: WaitingRoom
+    desk: Desk
     hub: Hub
     roster: Roster
     election: Election

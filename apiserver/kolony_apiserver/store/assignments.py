@@ -41,16 +41,23 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls that wait, and where to search for them."""
+    """Calls that wait, and where to search for them; with the term of the leader where only that may claim."""
 
     seats: Sequence[Seat]
     searches: Sequence[Search]
     now: datetime
+    term: int | None = None
 
     def query(self) -> Query:
         """The query whose rows say what was handed out."""
         return Query(
-            "claim_processes", {"seats": records(self.seats), "searches": records(self.searches), "now": self.now}
+            "claim_processes",
+            {
+                "seats": records(self.seats),
+                "searches": records(self.searches),
+                "now": self.now,
+                "term": self.term,
+            },
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from socket import socket
 
@@ -39,7 +39,7 @@ class Listener(uvicorn.Server):
         settings: Settings,
         *,
         unready: Callable[[], None],
-        drain: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
         beside: Beside = nothing_beside,
     ) -> None:
         super().__init__(
@@ -77,7 +77,7 @@ class Listener(uvicorn.Server):
         """Stop in order."""
         self._unready()
         await self._stack.aclose()
-        self._drain()
+        await self._drain()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -4,9 +4,12 @@
 -- prioritytimes that it finds, in the order of its seats; seats of executors that may not work take nothing and keep
 -- nobody from it. Of two groups that find the same process one gets it, and the other may look again.
 -- Executors are locked so that removing one waits for this claim and then finds what it was given; one that is
--- being removed is passed over, so that a claim waits for nobody. Answers a row per class that was searched, with
--- the prioritytime of what waits there next, joined to what was handed out of it.
-with seat as materialized (
+-- being removed is passed over, so that a claim waits for nobody. A claim of the leader hands out nothing when its
+-- term is over; others name no term. Answers a row per class that was searched, with the prioritytime of what waits
+-- there next, joined to what was handed out of it.
+with fence as materialized (
+    select term from leadership where term = %(term)s::bigint for key share
+), seat as materialized (
     select s.seat, s.grp, row_number() over (partition by s.grp order by s.seat) as nth, s.executorid, s.executorname
     from json_to_recordset(%(seats)s::json) as s (
         seat integer, grp integer, colonyname text, executorid text, executorname text
@@ -19,6 +22,7 @@ with seat as materialized (
         for key share skip locked
     ) e
     where not (select c.paused from colonies c where c.colonyname = s.colonyname)
+      and (%(term)s::bigint is null or exists (select from fence))
 ), search as materialized (
     select * from json_to_recordset(%(searches)s::json) as c (
         grp integer, classid bigint, low bigint, high bigint, most integer
