@@ -12,7 +12,6 @@ import functools
 import logging
 import secrets
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
@@ -29,7 +28,6 @@ from kolony_apiserver.cluster.leases import lease_of
 from kolony_apiserver.cluster.roster import Roster
 from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
 from kolony_apiserver.events.hub import Hub
-from kolony_apiserver.logs import configure_logging
 from kolony_apiserver.membership import POLL_INTERVAL, Callers
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
@@ -37,7 +35,7 @@ from kolony_apiserver.scans import counts, crons, deadlines, executors, generato
 from kolony_apiserver.scans.loop import Loop
 from kolony_apiserver.services import assignments as assigning
 from kolony_apiserver.services.context import Homes, Parts
-from kolony_apiserver.settings import MAX_NAME, Settings, from_environment
+from kolony_apiserver.settings import MAX_NAME, Settings
 from kolony_apiserver.store.assignments import AssignmentWrites
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.generators import PackWrites
@@ -215,8 +213,8 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
-    """Run a server until SIGTERM or SIGINT."""
+async def serve(settings: Settings, *, beside: Beside = nothing_beside, listening: socket.socket | None = None) -> None:
+    """Run a server until SIGTERM or SIGINT, on a socket that is given or on the port of its settings."""
     async with open_parts(settings) as parts:
         ready = asyncio.Event()
         ready.set()
@@ -228,24 +226,16 @@ async def serve(settings: Settings, *, beside: Beside = nothing_beside) -> None:
 
         listener = Listener(create_app(parts, ready.is_set), settings, unready=ready.clear, drain=drain, beside=beside)
         async with monitor(settings, parts.metrics.registry):
-            await listener.serve()
+            await listener.serve(None if listening is None else [listening])
         if not listener.started:
             raise ConfigurationError(
                 f"cannot listen on {settings.host}:{settings.port} (COLONIES_SERVER_PORT): is the port taken?"
             )
 
 
-def run_until_stopped(settings: Settings, *, beside: Beside = nothing_beside) -> None:
+def run_until_stopped(
+    settings: Settings, *, beside: Beside = nothing_beside, listening: socket.socket | None = None
+) -> None:
     """Run a server in an event loop of its own until SIGTERM or SIGINT."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, beside=beside))
-
-
-def run() -> None:
-    """Run a server with the settings of the environment."""
-    try:
-        settings = from_environment()
-        configure_logging(verbose=settings.verbose)
-        run_until_stopped(settings)
-    except KolonyError as error:
-        sys.exit(f"kolony-apiserver: {error.message}")
+        runner.run(serve(settings, beside=beside, listening=listening))

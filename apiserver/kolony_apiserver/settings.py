@@ -51,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     """Name of this server in its cluster (``COLONIES_SERVER_NAME``); one is made up when it is empty."""
 
+    workers: int = 1
+    """Servers that one command runs on one port (``COLONIES_WORKERS``, or ``--workers``)."""
+
     lease: str = "database"
     """Who keeps the lease of the leader: ``database``, or ``kubernetes`` (``COLONIES_LEASE``)."""
 
@@ -152,6 +155,7 @@ def _read(environ: Mapping[str, str]) -> Settings:
         pool_size=value("COLONIES_DB_MAX_OPEN_CONNS", _positive, defaults.pool_size),
         timezone=value("TZ", _timezone, defaults.timezone),
         name=value("COLONIES_SERVER_NAME", _name, defaults.name),
+        workers=value("COLONIES_WORKERS", _positive, defaults.workers),
         lease=value("COLONIES_LEASE", _lease, defaults.lease),
         lease_name=value("COLONIES_LEASE_NAME", str, defaults.lease_name),
         lease_namespace=value("COLONIES_LEASE_NAMESPACE", str, defaults.lease_namespace),

@@ -383,6 +383,16 @@ def test_colonies(shell: Shell, colony: Colony) -> None:
     assert f"{colony.name}  {colony.colony_key.identity}" in shell.ok("colony", "list").splitlines()
 
 
+def test_the_cluster(shell: Shell) -> None:
+    cluster = shell.json("cluster")
+    [node] = cluster["nodes"]
+    assert cluster["leader"] == node
+    heading, line = shell.ok("cluster").splitlines()
+    assert heading.split() == ["NAME", "API", "RELAY", "LEADS"]
+    assert line.split()[:2] == [node["name"], f"{node['host']}:{node['apiport']}"]
+    assert f"term {cluster['term']} since " in line
+
+
 def test_flags_win_over_the_environment(shell: Shell, colony: Colony) -> None:
     flags = ("--host", colony.host, "--port", str(colony.port), "--insecure", "--colony", colony.name)
     wrong = {

@@ -51,6 +51,7 @@ NAMES = {
     "colonies_cron_runs": "counter",
     "colonies_generator_pending": "gauge",
     "colonies_generator_runs": "counter",
+    "colonies_leader": "gauge",
     "colonies_build_info": "gauge",
 }
 """What there is, and of which kind; the samples of a counter have ``_total`` after its name."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kolony.cli import colonies, crons, executors, generators, keys, processes, workflows
+from kolony.cli.cluster import show_cluster
 from kolony.cli.output import complain
 from kolony.cli.plugins import PluginGroup
 from kolony.cli.submit import submit
@@ -28,6 +29,7 @@ app.add_typer(crons.app, name="cron")
 app.add_typer(generators.app, name="generator")
 app.add_typer(executors.app, name="executor")
 app.add_typer(colonies.app, name="colony")
+app.command("cluster")(show_cluster)
 app.add_typer(keys.app, name="key")
 
 
