@@ -160,6 +160,17 @@ class Metrics:
             buckets=_FAST,
             registry=self.registry,
         )
+        self.signals = Counter(
+            "colonies_signals_total",
+            "Signals sent to other servers, and received from them.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self.signal_reconnects = Counter(
+            "colonies_signal_reconnects_total",
+            "Connections for signals that broke or fell silent.",
+            registry=self.registry,
+        )
         self.longpolls = Gauge("colonies_longpoll_open", "Assign calls that wait.", registry=self.registry)
         self.leader = Gauge("colonies_leader", "Whether this server leads its cluster.", registry=self.registry)
         self.measured = Measured()

@@ -26,6 +26,7 @@ from kolony_apiserver.cluster.desk import Desk
 from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.leases import lease_of
 from kolony_apiserver.cluster.roster import Roster
+from kolony_apiserver.cluster.signals import Signals
 from kolony_apiserver.contacts import FLUSH_INTERVAL, Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.membership import POLL_INTERVAL, Callers
@@ -45,6 +46,7 @@ from kolony_apiserver.store.migrate import migrate
 from kolony_apiserver.store.nonces import Nonces
 from kolony_apiserver.store.processes import ProcessWrites
 from kolony_apiserver.store.servers import Member, ServerWrites
+from kolony_apiserver.store.signals import SignalWires
 from kolony_apiserver.store.unit import Store
 from kolony_apiserver.web.app import create_app
 from kolony_apiserver.web.listener import Beside, Listener, nothing_beside
@@ -85,6 +87,8 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         desk = Desk(room, election, roster, clock, exclusive=exclusive)
         if exclusive:
             roster.me = replace(roster.me, relayport=await desk.listen(roster.me.relayhost, settings.relay_port))
+        metrics = Metrics()
+        room.elsewhere = signals = Signals(SignalWires(database), room, clock, metrics)
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -97,12 +101,14 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             room=room,
             desk=desk,
             hub=Hub(),
+            signals=signals,
             roster=roster,
             election=election,
-            metrics=Metrics(),
+            metrics=metrics,
             homes=Homes(),
         )
         for close in (
+            signals.close,
             reads.close,
             assignments.close,
             parts.nonces.close,
@@ -128,6 +134,9 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         await room.load()
         claims = asyncio.create_task(room.run(), name="claims")
         stack.push_async_callback(_cancelled, claims)
+        if loops:
+            signals.start()
+            stack.push_async_callback(signals.stop)
         for loop in _loops(parts) if loops else []:
             loop.start()
             stack.push_async_callback(loop.stop)

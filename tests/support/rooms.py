@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from clocked import SetClock
 from msgspec import Raw
-from storage import Storage, Worker
+from storage import Storage, Worker, until
 
 from kolony.crypto import Identity
 from kolony.model.processes import Process
@@ -102,6 +102,13 @@ class Room:
         processes = [self.storage.process(**fields) for _ in classids]
         stored = await self.submits.submit(Submission(processes=processes, classids=classids, idempotencykey=key))
         return processes if stored else []
+
+    async def park_for_long(self, worker: Worker, **offered: str) -> asyncio.Task[str | None]:
+        """An assign call that waits and is known to do so."""
+        sought = (worker.colony, offered.get("executortype", "cli"))
+        call = await self.park(worker, **offered)
+        await until(lambda: self.room.sought[sought])
+        return call
 
 
 @contextlib.asynccontextmanager

@@ -117,7 +117,7 @@ class Storage:
         """Wait until this many statements of ours wait for somebody's lock."""
         query = (
             "select count(*) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock' and application_name like 'kolony%'"
+            " where datname = current_database() and wait_event_type = 'Lock' and application_name like 'kolony%%'"
         )
 
         async def enough() -> bool:
@@ -340,10 +340,13 @@ async def together(*work: Awaitable[Any]) -> list[Any]:
 class Nobody:
     """Nobody waits for processes."""
 
-    def arrived(self, classid: int, prioritytime: int) -> None:
+    def arrived(self, classid: int, prioritytime: int, *, told: bool = False) -> None:
         pass
 
     async def handover(self, arrivals: Iterable[Arrival]) -> None:
+        pass
+
+    def notice(self, arrivals: Iterable[Arrival]) -> None:
         pass
 
     def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
@@ -354,9 +357,9 @@ class Nobody:
 
 
 @asynccontextmanager
-async def open_storage(dsn: str) -> AsyncIterator[Storage]:
+async def open_storage(dsn: str, *, name: str = "") -> AsyncIterator[Storage]:
     """The store of one server on a migrated database."""
-    async with Database(dsn) as database:
+    async with Database(dsn, name=name) as database:
         storage = Storage(dsn, database, ProcessWrites(database, Nobody()), AssignmentWrites(database))
         try:
             yield storage

@@ -191,14 +191,14 @@ class ClassIndex:
         self._set_head(each, head)
         return changed
 
-    def arrived(self, classid: int, prioritytime: int) -> None:
-        """Note that a process waits in a class; of a class that is not known yet the next look tells."""
+    def arrived(self, classid: int, prioritytime: int, count: int = 1) -> None:
+        """Note that processes wait in a class; of a class that is not known yet the next look tells."""
         each = self._by_id.get(classid)
         if each is None:
             return
-        each.arrivals += 1
+        each.arrivals += count
         if each.waiting is not None:
-            each.waiting += 1
+            each.waiting += count
         if each.arrived is None or prioritytime < each.arrived:
             each.arrived = prioritytime
         if each.head is None or prioritytime < each.head:

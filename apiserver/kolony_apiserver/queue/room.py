@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 from msgspec import Raw
 
@@ -48,6 +49,8 @@ MAX_SEATS = 256
 
 _NO_TERM = -1
 _WATCHED_FROM = 0.05
+"""Seconds after which a call that waits has its client watched, and other servers know that somebody waits here."""
+
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _WIDER = 8
 _PROBED_AT_ONCE = 5_000
@@ -57,7 +60,7 @@ _NEW_CLASSES = timedelta(seconds=10)
 class Call:
     """One assign call in the room."""
 
-    __slots__ = ("claiming", "executorid", "future", "gone", "moved", "offer", "once", "tried")
+    __slots__ = ("claiming", "executorid", "future", "gone", "lasting", "moved", "offer", "once", "tried")
 
     def __init__(self, offer: Offer, executorid: Identity, *, once: bool) -> None:
         self.offer = offer
@@ -65,6 +68,7 @@ class Call:
         self.once = once
         self.claiming = False
         self.gone = False
+        self.lasting = False
         self.moved = False
         self.tried = False
         self.future: asyncio.Future[Process[Raw] | None] = asyncio.get_running_loop().create_future()
@@ -81,6 +85,10 @@ class Call:
 
 def _moved() -> NotLeading:
     return NotLeading("this server does not assign: another one leads; try again")
+
+
+def _sought(call: Call) -> Sought:
+    return call.offer.colonyname, call.offer.executortype
 
 
 def _bench_keys(call: Call) -> list[ShelfKey | str]:
@@ -189,6 +197,38 @@ class Plan:
             call.claiming = False
 
 
+Sought = tuple[str, str]
+"""A colony and an executor type for which calls wait."""
+
+
+class Waiting(NamedTuple):
+    """Processes that wait in a class: the smallest of their prioritytimes, and how many they are."""
+
+    classid: int
+    prioritytime: int
+    number: int
+
+    def and_also(self, other: Waiting) -> Waiting:
+        """These and others of the same class."""
+        return Waiting(self.classid, min(self.prioritytime, other.prioritytime), self.number + other.number)
+
+
+class Elsewhere(Protocol):
+    """The rooms of other servers."""
+
+    def sought(self, sought: Sought) -> None:
+        """Let them know that calls wait here."""
+
+    def is_sought(self, sought: Sought) -> bool:
+        """Whether calls wait there."""
+
+    def arrived(self, waiting: Waiting) -> None:
+        """Tell them of processes that are committed."""
+
+    def notice(self, arrivals: Iterable[Arrival]) -> Query:
+        """The query that tells them of processes, in the transaction that stores these."""
+
+
 class WaitingRoom:
     """Brings waiting calls and waiting processes together.
 
@@ -196,6 +236,10 @@ class WaitingRoom:
     """
 
     def __init__(self, writes: AssignmentWrites, clock: Clock, *, term: Callable[[], int | None] | None = None) -> None:
+        self.elsewhere: Elsewhere | None = None
+        """The rooms of other servers, if there are any."""
+        self.sought: Counter[Sought] = Counter()
+        """The calls that have waited for a moment."""
         self._writes = writes
         self._clock = clock
         self._term = term
@@ -203,6 +247,7 @@ class WaitingRoom:
         self._new: OrderedDict[int, Call] = OrderedDict()
         self._single: dict[int, Call] = {}
         self._news: OrderedDict[int, None] = OrderedDict()
+        self._unknown: list[Waiting] = []
         self._asked: dict[Offer, None] = {}
         self._orphans: list[Process[Raw]] = []
         self._learned = clock.now()
@@ -249,9 +294,14 @@ class WaitingRoom:
         if call.once:
             self._single[id(call)] = call
         self._stirred.set()
-        timer, watch = None, None
+        timers: list[asyncio.TimerHandle] = []
+        watch = None
         if not call.once:
-            timer = asyncio.get_running_loop().call_later(timeout, self._expire, call)
+            loop = asyncio.get_running_loop()
+            timers = [
+                loop.call_later(timeout, self._expire, call),
+                loop.call_later(_WATCHED_FROM, self._stays, call),
+            ]
             if disconnected is not None:
                 watch = Watch(disconnected, lambda: self._abandon(call))
         try:
@@ -264,7 +314,9 @@ class WaitingRoom:
             self._benches.remove(call)
             self._new.pop(id(call), None)
             self._single.pop(id(call), None)
-            if timer is not None:
+            if call.lasting:
+                self._leaves(_sought(call))
+            for timer in timers:
                 timer.cancel()
             if watch is not None:
                 watch.stop()
@@ -282,6 +334,18 @@ class WaitingRoom:
         # A term that ended a moment ago is one that no claim is made in.
         term = None if self._term is None else self._term() or _NO_TERM
         return plan.claim(self._clock.now(), term)
+
+    def _stays(self, call: Call) -> None:
+        call.lasting = True
+        sought = _sought(call)
+        self.sought[sought] += 1
+        if self.elsewhere is not None:
+            self.elsewhere.sought(sought)
+
+    def _leaves(self, sought: Sought) -> None:
+        self.sought[sought] -= 1
+        if not self.sought[sought]:
+            del self.sought[sought]
 
     def _expire(self, call: Call) -> None:
         call.once = True
@@ -320,12 +384,54 @@ class WaitingRoom:
         self._index.remove_colony(colonyname)
         self._paused.discard(colonyname)
 
-    def arrived(self, classid: int, prioritytime: int) -> None:
-        """A process waits in a class: wake those who can take it."""
-        self._index.arrived(classid, prioritytime)
+    def arrived(self, classid: int, prioritytime: int, *, told: bool = False) -> None:
+        """A process waits in a class: wake those who can take it, also elsewhere if others were not told."""
+        waiting = Waiting(classid, prioritytime, 1)
+        self._note(waiting)
+        if not told:
+            self._tell(waiting)
+
+    def heard(self, arrivals: Iterable[Waiting]) -> None:
+        """Another server has processes that wait."""
+        for waiting in arrivals:
+            if self._index.get(waiting.classid) is None:
+                self._unknown.append(waiting)
+                self._stirred.set()
+            else:
+                self._note(waiting)
+
+    def _note(self, waiting: Waiting) -> None:
+        self._index.arrived(waiting.classid, waiting.prioritytime, waiting.number)
         if self._benches.calls:
-            self._news[classid] = None
+            self._news[waiting.classid] = None
             self._stirred.set()
+
+    def _tell(self, waiting: Waiting) -> None:
+        """Let others know of what arrived, if they wait for what those who wait here leave."""
+        if self.elsewhere is not None and self._is_sought_elsewhere(self.elsewhere, waiting.classid):
+            self.elsewhere.arrived(waiting)
+
+    def notice(self, arrivals: Iterable[Arrival]) -> Query | None:
+        """A query that tells other servers of these, in the transaction that stores them; `None` where none seeks them.
+
+        It goes with a submit that carries no claim; what a claim leaves is told after it.
+        """
+        if self.elsewhere is None:
+            return None
+        arrived = list(arrivals)
+        counts = Counter(classid for classid, _ in arrived)
+        told = {classid for classid in counts if self._is_sought_elsewhere(self.elsewhere, classid, counts[classid])}
+        return self.elsewhere.notice(each for each in arrived if each[0] in told) if told else None
+
+    def _is_sought_elsewhere(self, elsewhere: Elsewhere, classid: int, more: int = 0) -> bool:
+        """Whether others wait for a class in which, with ``more`` to come, more waits than is waited for here."""
+        each = self._index.get(classid)
+        if each is None or each.colonyname in self._paused:
+            return False
+        if not elsewhere.is_sought((each.colonyname, each.requirements.executortype)):
+            return False
+        waiting = MAX_SEATS if each.waiting is None else min(each.waiting + more, MAX_SEATS)
+        return sum(1 for _ in islice(self._benches.takers(each), waiting)) < waiting
 
     async def handover(self, arrivals: Iterable[Arrival]) -> Query | None:
         """A claim to make in the transaction that stores these; `None` where nobody waits for them, or one is made.
@@ -340,7 +446,7 @@ class WaitingRoom:
             return None
         for classid, prioritytime in arrived:
             if classid in wanted:
-                self.arrived(classid, prioritytime)
+                self._note(Waiting(classid, prioritytime, 1))
         await self._claiming.acquire()
         self._handover = self._plan(self._chosen())
         return self._claim(self._handover).query()
@@ -350,7 +456,9 @@ class WaitingRoom:
         plan = self._end_handover()
         self._settle(plan, Claimed.of(rows))
         for classid, prioritytime in stored:
-            if classid not in plan.searched:
+            if classid in plan.searched:
+                self._tell(Waiting(classid, prioritytime, 1))
+            else:
                 self.arrived(classid, prioritytime)
 
     def not_handed_over(self) -> None:
@@ -421,6 +529,7 @@ class WaitingRoom:
             # Whatever fails, the parked calls stay; the next tick tries again.
             try:
                 await self._put_back()
+                await self._learn_unknown()
                 while self._claims() and (self._new or (self._news and self._benches.calls)):
                     await self._claim_once()
             except KolonyError as error:
@@ -434,9 +543,7 @@ class WaitingRoom:
 
     async def tick(self) -> None:
         """Correct the hints from the database: new classes, heads, pauses. To be called every second."""
-        now = self._clock.now()
-        self._learn(await self._writes.classes(added_within=now - self._learned + _NEW_CLASSES, now=now))
-        self._learned = now
+        await self._learn_new()
         await self._learn_pauses()
         # Also what was asked for by calls that were served at once: while nobody waits, hints go astray as well.
         asked, self._asked = self._asked, {}
@@ -450,6 +557,19 @@ class WaitingRoom:
             self._note_heads(await self._writes.heads([each.classid for each in reachable]))
         self._news.update(dict.fromkeys(each.classid for each in reachable if each.head is not None))
         self._stirred.set()
+
+    async def _learn_new(self) -> None:
+        now = self._clock.now()
+        self._learn(await self._writes.classes(added_within=now - self._learned + _NEW_CLASSES, now=now))
+        self._learned = now
+
+    async def _learn_unknown(self) -> None:
+        """Learn the classes that another server made a moment ago."""
+        if self._unknown:
+            await self._learn_new()
+            unknown, self._unknown = self._unknown, []
+            for waiting in unknown:
+                self._note(waiting)
 
     async def _learn_pauses(self) -> None:
         before, self._paused = self._paused, await self._writes.paused()

@@ -16,6 +16,7 @@ from kolony_apiserver.clock import Clock
 from kolony_apiserver.cluster.desk import Desk
 from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.roster import Roster
+from kolony_apiserver.cluster.signals import Signals
 from kolony_apiserver.contacts import Contacts
 from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.membership import Caller, Callers
@@ -48,6 +49,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     room: WaitingRoom
     desk: Desk
     hub: Hub
+    signals: Signals
     roster: Roster
     election: Election
     metrics: Metrics

@@ -91,6 +91,11 @@ class Database:
         options = LANE_OPTIONS if durable else f"{LANE_OPTIONS} -c synchronous_commit=off"
         return Lane(self._dsn, self._arguments(options, role))
 
+    async def connect(self, *, role: str) -> Connection:
+        """A connection of its own that commits each statement."""
+        arguments = self._arguments(LANE_OPTIONS, role)
+        return await AsyncConnection[dict[str, Any]].connect(self._dsn, autocommit=True, **arguments)
+
     def statistics(self) -> dict[str, int]:
         """Sizes and waits of the pool, as psycopg counts them."""
         return self._pool.get_stats()

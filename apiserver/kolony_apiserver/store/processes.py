@@ -109,11 +109,14 @@ Arrival = tuple[int, int]
 class Takers(Protocol):
     """Those who wait for processes."""
 
-    def arrived(self, classid: int, prioritytime: int) -> None:
-        """Tell them of a process that is committed."""
+    def arrived(self, classid: int, prioritytime: int, *, told: bool = False) -> None:
+        """Tell them of a process that is committed; those on other servers too, unless they were told."""
 
     async def handover(self, arrivals: Iterable[Arrival]) -> Query | None:
         """A claim for them to make in the transaction that stores these, or `None`."""
+
+    def notice(self, arrivals: Iterable[Arrival]) -> Query | None:
+        """A notice for those on other servers to make in the transaction that stores these, or `None`."""
 
     def handed_over(self, rows: Sequence[Row], stored: Iterable[Arrival]) -> None:
         """Give out what was claimed, and tell of the rest that was stored; all is committed."""
@@ -166,9 +169,11 @@ class ProcessWrites:
 
     async def _store(self, submissions: Sequence[Submission]) -> list[bool]:
         calls = submission_records(submissions)
-        claim = await self._takers.handover((call.classid, call.prioritytime) for call in calls)
+        arrivals = [(call.classid, call.prioritytime) for call in calls]
+        claim = await self._takers.handover(arrivals)
+        notice = self._takers.notice(arrivals) if claim is None else None
         try:
-            answers = await self._submit_lane.together(_storing(calls), *([] if claim is None else [claim]))
+            answers = await self._submit_lane.together(_storing(calls), *filter(None, (claim, notice)))
         except BaseException:
             if claim is not None:
                 self._takers.not_handed_over()
@@ -180,7 +185,7 @@ class ProcessWrites:
             self._takers.handed_over(answers[1], stored)
         else:
             for arrival in stored:
-                self._takers.arrived(*arrival)
+                self._takers.arrived(*arrival, told=notice is not None)
         return [number in submitted for number in range(len(submissions))]
 
     async def _close(self, endings: Sequence[tuple[Ending, datetime]]) -> list[Ended | None]:

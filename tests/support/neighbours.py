@@ -1,0 +1,66 @@
+"""Servers on one database, as far as they have a room, subscriptions and signals; their ticks are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from rooms import Room, open_room
+from storage import Storage, open_storage, until
+
+from kolony_apiserver.cluster.signals import Signals
+from kolony_apiserver.metrics import Metrics
+from kolony_apiserver.store.signals import SignalWires
+
+
+@dataclass
+class Neighbour:
+    """One server."""
+
+    room: Room
+    signals: Signals
+    metrics: Metrics
+
+    @property
+    def storage(self) -> Storage:
+        return self.room.storage
+
+    def counted(self, name: str, **labels: str) -> int:
+        """The value of a counter."""
+        value = self.metrics.registry.get_sample_value(name, labels)
+        assert value is not None
+        return int(value)
+
+    def sent(self) -> int:
+        return self.counted("colonies_signals_total", kind="sent")
+
+    def reconnects(self) -> int:
+        return self.counted("colonies_signal_reconnects_total")
+
+    async def hears(self) -> None:
+        """Wait until this server knows what others want, and need not guess."""
+        await until(lambda: not self.signals._is_guessing())
+
+    async def knows_of_seekers(self) -> None:
+        """Wait until this server knows that others seek processes."""
+        await until(lambda: any(peer.wants.sought for peer in self.signals._peers.values()))
+
+
+@asynccontextmanager
+async def open_neighbour(storage: Storage, name: str, dsn: str = "") -> AsyncIterator[Neighbour]:
+    """A server on the database of a storage, or on another way to it; it shares the clock."""
+    async with open_storage(dsn or storage.dsn, name=name) as own:
+        own.clock = storage.clock
+        async with open_room(own) as room:
+            metrics = Metrics()
+            signals = Signals(SignalWires(own.database), room.room, own.clock, metrics)
+            room.room.elsewhere = signals
+            signals.start()
+            try:
+                yield Neighbour(room, signals, metrics)
+            finally:
+                await signals.stop()
+                async with asyncio.timeout(5):
+                    await signals.close()
