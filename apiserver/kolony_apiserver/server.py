@@ -79,7 +79,9 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
                 await Store(session).server.init_server_id(settings.server_id)
         servers = ServerWrites(database)
         roster = Roster(servers, _member(settings, name, await servers.address()))
-        election = Election(lease_of(settings, database, name), TermWrites(database), roster, clock)
+        # Whoever starts under the name of a server that was killed does not hold what that one held.
+        lease = lease_of(settings, database, f"{name}_{secrets.token_hex(4)}")
+        election = Election(lease, TermWrites(database), roster, clock)
         reads = MemberReads(database)
         assignments = AssignmentWrites(database)
         exclusive = settings.exclusive_assign
@@ -137,7 +139,9 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         if loops:
             signals.start()
             stack.push_async_callback(signals.stop)
-        for loop in _loops(parts) if loops else []:
+        cluster = Loop("cluster", election.tick, interval=election.interval)
+        signals.when_stirred = cluster.hurry
+        for loop in [cluster, *_loops(parts)] if loops else []:
             loop.start()
             stack.push_async_callback(loop.stop)
         yield parts
@@ -179,7 +183,6 @@ def _loops(parts: Parts) -> list[Loop]:
     settings, ticks = parts.settings, functools.partial
     return [
         Loop("membership", parts.callers.tick, interval=POLL_INTERVAL),
-        Loop("cluster", parts.election.tick, interval=parts.election.interval),
         Loop("contacts", parts.contacts.tick, interval=FLUSH_INTERVAL),
         Loop("waiting executors", ticks(executors.note_waiting, parts), interval=executors.interval(settings)),
         Loop("queue", parts.room.tick, interval=_ROOM_INTERVAL),
@@ -231,6 +234,7 @@ async def serve(settings: Settings, *, beside: Beside = nothing_beside, listenin
         async def drain() -> None:
             log.info("stopping: another server may lead, parked calls end, calls under way finish")
             await _closed(parts.election.resign)
+            parts.signals.stir()
             parts.desk.shut()
 
         listener = Listener(create_app(parts, ready.is_set), settings, unready=ready.clear, drain=drain, beside=beside)

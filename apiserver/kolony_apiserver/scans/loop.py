@@ -23,10 +23,15 @@ class Loop:
         self._tick = tick
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
+        self._hurried = asyncio.Event()
 
     def start(self) -> None:
         """Begin; the first tick comes at once."""
         self._task = asyncio.create_task(self._run(), name=self._name)
+
+    def hurry(self) -> None:
+        """Let the next tick come at once."""
+        self._hurried.set()
 
     async def stop(self) -> None:
         """End, in the middle of a tick if need be."""
@@ -50,4 +55,7 @@ class Loop:
                 if failure:
                     failure = ""
                     log.info("%s goes on", self._name)
-            await asyncio.sleep(self._interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._hurried.wait()
+            self._hurried.clear()

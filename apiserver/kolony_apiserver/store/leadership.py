@@ -57,7 +57,8 @@ class LeaseWrites:
     """A lease as a row, on a connection of its own."""
 
     def __init__(self, database: Database) -> None:
-        self._lane = database.lane(role="lease")
+        # A renewal that is lost with the database is no harm: what a leader writes is fenced by its term.
+        self._lane = database.lane(role="lease", durable=False)
 
     async def hold(self, name: str, holder: str, *, duration: float) -> bool:
         """Take or renew a lease for so many seconds of the database's clock; false when somebody else has it."""

@@ -16,9 +16,12 @@ select pg_terminate_backend(pid) from unnest(pg_blocking_pids(%(pid)s)) as b (pi
 -- hold_term: keep a term from ending before this transaction does; nothing comes back when it has ended.
 select term from leadership where term = %(term)s for key share;
 
--- hold_lease: take a lease that nobody has, or renew it; nothing comes back when somebody else has it.
+-- hold_lease: take a lease that nobody has, or renew it; nothing comes back, nor is written, when somebody else has it.
 insert into leases as l (name, holder, expires)
-values (%(name)s, %(holder)s, clock_timestamp() + make_interval(secs => %(duration)s))
+select %(name)s, %(holder)s, clock_timestamp() + make_interval(secs => %(duration)s)
+where not exists (
+    select from leases o where o.name = %(name)s and o.holder <> %(holder)s and o.expires >= clock_timestamp()
+)
 on conflict (name) do update set holder = excluded.holder, expires = excluded.expires
 where l.holder = excluded.holder or l.expires < clock_timestamp()
 returning holder;
