@@ -141,6 +141,10 @@ class ClassIndex:
         """A class by its id."""
         return self._by_id.get(classid)
 
+    def ids(self, *, start: int, count: int) -> list[int]:
+        """The ids of some of the classes."""
+        return list(islice(self._by_id, start, start + count))
+
     def add(self, classid: int, colonyname: str, requirements: Requirements) -> RequirementClass:
         """Take in a class; one that is known already stays as it is."""
         if (known := self._by_id.get(classid)) is not None:

@@ -54,6 +54,7 @@ _WATCHED_FROM = 0.05
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _WIDER = 8
 _PROBED_AT_ONCE = 5_000
+_CHECKED_AT_ONCE = 1_000
 _NEW_CLASSES = timedelta(seconds=10)
 
 
@@ -258,6 +259,7 @@ class WaitingRoom:
         self._claiming = asyncio.Lock()
         self._handover = Plan()
         self._probed = 0
+        self._checked = 0
         self._width = 1
         self._open = True
 
@@ -544,6 +546,7 @@ class WaitingRoom:
     async def tick(self) -> None:
         """Correct the hints from the database: new classes, heads, pauses. To be called every second."""
         await self._learn_new()
+        await self._forget_gone()
         await self._learn_pauses()
         # Also what was asked for by calls that were served at once: while nobody waits, hints go astray as well.
         asked, self._asked = self._asked, {}
@@ -562,6 +565,13 @@ class WaitingRoom:
         now = self._clock.now()
         self._learn(await self._writes.classes(added_within=now - self._learned + _NEW_CLASSES, now=now))
         self._learned = now
+
+    async def _forget_gone(self) -> None:
+        """Forget the classes that the leader removed, some at a time."""
+        some = self._index.ids(start=self._checked, count=_CHECKED_AT_ONCE)
+        self._checked = self._checked + len(some) if len(some) == _CHECKED_AT_ONCE else 0
+        if some:
+            self.forget_classes(await self._writes.gone(some))
 
     async def _learn_unknown(self) -> None:
         """Learn the classes that another server made a moment ago."""

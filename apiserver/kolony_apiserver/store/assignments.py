@@ -105,6 +105,10 @@ class AssignmentWrites:
         since = now - added_within if added_within is not None else _LONG_AGO
         return [StoredClass(**row) for row in await self._probes.all("load_classes", since=since)]
 
+    async def gone(self, classids: Sequence[int]) -> list[int]:
+        """Those of these classes that were removed, by whichever server."""
+        return [_classid(row) for row in await self._probes.all("gone_classes", classids=list(classids))]
+
     async def add_classes(self, wanted: Sequence[tuple[str, str]]) -> list[int]:
         """The ids of the classes with these colonies and demands, made where they are new."""
         values = [{"colonyname": colony, "digest": _digest(text), "requirements": text} for colony, text in wanted]

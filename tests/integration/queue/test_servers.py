@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rooms import Room, open_room
 from storage import Storage, Worker, ids, together
 
 from kolony.model.processes import ProcessState
+from kolony_apiserver.queue import room as module
 
 
 @pytest.fixture
@@ -155,3 +156,18 @@ async def test_a_class_that_another_server_removed_and_made_anew_is_learned(
     process = await other.submit(new)
     await room.room.tick()
     assert await room.once(team[0]) == process.processid
+
+
+async def test_a_class_that_another_server_removed_is_forgotten(
+    storage: Storage, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some at a time, so that many cost no more than few."""
+    monkeypatch.setattr(module, "_CHECKED_AT_ONCE", 2)
+    ids = [await storage.add_class(cpu=f"{number}m") for number in range(1, 6)]
+    await room.room.tick()
+    async with storage.unit() as store:
+        gone = await store.assignments.remove_empty_classes(before=datetime.now(UTC) + timedelta(hours=1), limit=3)
+    for _ in range(4):
+        await room.room.tick()
+    index = room.room._index
+    assert {each for each in ids if index.get(each) is not None} == set(ids) - set(gone)

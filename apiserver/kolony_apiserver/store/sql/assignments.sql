@@ -93,6 +93,10 @@ select k.classid, k.colonyname, k.requirements,
 from classes k
 where k.added >= %(since)s;
 
+-- gone_classes: those of these classes that were removed.
+select k.classid from unnest(%(classids)s::bigint[]) as k (classid)
+where not exists (select from classes c where c.classid = k.classid);
+
 -- add_classes: the classes of these requirements, made where they are new.
 -- The update changes nothing; it answers also with a class that another server made a moment ago.
 insert into classes as k (colonyname, digest, requirements)
