@@ -26,8 +26,8 @@ from colonies import Answer, Colony, RunningServer, create_colony, create_databa
 from psycopg.conninfo import conninfo_to_dict
 
 from kolony.crypto import PrivateKey
-from kolony_apiserver import server as kolony_server
 from kolony_apiserver.dev.postgres import EmbeddedPostgres
+from kolony_apiserver.main import main
 from kolony_apiserver.membership import TRUST
 
 StartServer = Callable[..., RunningServer]
@@ -323,8 +323,9 @@ WRONG = [
 def test_a_wrong_setting_is_named_in_one_line(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLONIES_DB_DSN", DSN)
     monkeypatch.setenv(name, text)
+    monkeypatch.setattr("sys.argv", ["kolony-apiserver"])
     with pytest.raises(SystemExit) as exit:
-        kolony_server.run()
+        main()
     # A text is what the program writes to standard error before it exits with 1.
     line = exit.value.code
     assert isinstance(line, str)
