@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from rooms import Room, open_room
 from storage import Storage, open_storage, until
 
+from kolony_apiserver.cluster.changes import Changes
 from kolony_apiserver.cluster.signals import Signals
+from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.store.signals import SignalWires
 
@@ -20,6 +22,7 @@ class Neighbour:
     """One server."""
 
     room: Room
+    hub: Hub
     signals: Signals
     metrics: Metrics
 
@@ -55,11 +58,13 @@ async def open_neighbour(storage: Storage, name: str, dsn: str = "") -> AsyncIte
         own.clock = storage.clock
         async with open_room(own) as room:
             metrics = Metrics()
-            signals = Signals(SignalWires(own.database), room.room, own.clock, metrics)
-            room.room.elsewhere = signals
+            hub = Hub()
+            changes = Changes(own.database, hub)
+            signals = Signals(SignalWires(own.database), room.room, changes, own.clock, metrics)
+            room.room.elsewhere = hub.elsewhere = signals
             signals.start()
             try:
-                yield Neighbour(room, signals, metrics)
+                yield Neighbour(room, hub, signals, metrics)
             finally:
                 await signals.stop()
                 async with asyncio.timeout(5):
