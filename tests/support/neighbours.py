@@ -50,6 +50,22 @@ class Neighbour:
         """Wait until this server knows that others seek processes."""
         await until(lambda: any(peer.wants.sought for peer in self.signals._peers.values()))
 
+    async def knows_of_followers(self, count: int = 1) -> None:
+        """Wait until this server knows so many states that others follow."""
+        await until(lambda: any(len(peer.wants.followed or ()) >= count for peer in self.signals._peers.values()))
+
+    async def is_settled(self) -> None:
+        """Wait until this server has nothing to catch up with."""
+        pulse = self.signals._last_pulse
+        await until(lambda: self.signals._last_pulse > pulse + 1)
+
+    async def dies(self) -> None:
+        """Say and hear nothing more, as if the process were killed."""
+        await self.signals.stop()
+        if self.signals._sender is not None:
+            self.signals._sender.cancel()
+            self.signals._sender = None
+
 
 @asynccontextmanager
 async def open_neighbour(storage: Storage, name: str, dsn: str = "") -> AsyncIterator[Neighbour]:
