@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from kolony.errors import ConfigurationError, KolonyError, NotLeading
 from kolony_apiserver.clock import Clock, DatabaseClock
+from kolony_apiserver.cluster.changes import Changes
 from kolony_apiserver.cluster.desk import Desk
 from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.leases import lease_of
@@ -89,8 +90,10 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         desk = Desk(room, election, roster, clock, exclusive=exclusive)
         if exclusive:
             roster.me = replace(roster.me, relayport=await desk.listen(roster.me.relayhost, settings.relay_port))
-        metrics = Metrics()
-        room.elsewhere = signals = Signals(SignalWires(database), room, clock, metrics)
+        metrics, hub = Metrics(), Hub()
+        room.elsewhere = hub.elsewhere = signals = Signals(
+            SignalWires(database), room, Changes(database, hub), clock, metrics
+        )
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -102,7 +105,7 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
             contacts=Contacts(database, clock),
             room=room,
             desk=desk,
-            hub=Hub(),
+            hub=hub,
             signals=signals,
             roster=roster,
             election=election,

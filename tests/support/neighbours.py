@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from rooms import Room, open_room
 from storage import Storage, open_storage, until
 
+from kolony_apiserver.cluster.changes import Changes
 from kolony_apiserver.cluster.signals import Signals
+from kolony_apiserver.events.hub import Hub
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.store.signals import SignalWires
 
@@ -20,6 +22,7 @@ class Neighbour:
     """One server."""
 
     room: Room
+    hub: Hub
     signals: Signals
     metrics: Metrics
 
@@ -47,6 +50,22 @@ class Neighbour:
         """Wait until this server knows that others seek processes."""
         await until(lambda: any(peer.wants.sought for peer in self.signals._peers.values()))
 
+    async def knows_of_followers(self, count: int = 1) -> None:
+        """Wait until this server knows so many states that others follow."""
+        await until(lambda: any(len(peer.wants.followed or ()) >= count for peer in self.signals._peers.values()))
+
+    async def is_settled(self) -> None:
+        """Wait until this server has nothing to catch up with."""
+        pulse = self.signals._last_pulse
+        await until(lambda: self.signals._last_pulse > pulse + 1)
+
+    async def dies(self) -> None:
+        """Say and hear nothing more, as if the process were killed."""
+        await self.signals.stop()
+        if self.signals._sender is not None:
+            self.signals._sender.cancel()
+            self.signals._sender = None
+
 
 @asynccontextmanager
 async def open_neighbour(storage: Storage, name: str, dsn: str = "") -> AsyncIterator[Neighbour]:
@@ -55,11 +74,13 @@ async def open_neighbour(storage: Storage, name: str, dsn: str = "") -> AsyncIte
         own.clock = storage.clock
         async with open_room(own) as room:
             metrics = Metrics()
-            signals = Signals(SignalWires(own.database), room.room, own.clock, metrics)
-            room.room.elsewhere = signals
+            hub = Hub()
+            changes = Changes(own.database, hub)
+            signals = Signals(SignalWires(own.database), room.room, changes, own.clock, metrics)
+            room.room.elsewhere = hub.elsewhere = signals
             signals.start()
             try:
-                yield Neighbour(room, signals, metrics)
+                yield Neighbour(room, hub, signals, metrics)
             finally:
                 await signals.stop()
                 async with asyncio.timeout(5):

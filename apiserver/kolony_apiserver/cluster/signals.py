@@ -13,15 +13,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from kolony.errors import KolonyError
 from kolony_apiserver.clock import Clock
+from kolony_apiserver.cluster.changes import Changes
 from kolony_apiserver.cluster.wants import Demand, Interest, Wants
+from kolony_apiserver.events.hub import Event, Followed
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import Sought, Waiting, WaitingRoom
 from kolony_apiserver.store.database import Query
@@ -41,7 +43,10 @@ _IN_FLIGHT = 0.1
 _MARGIN = timedelta(seconds=2)
 """How much later than its time says a change may be committed and told."""
 _BACKOFF = 0.1
-_SEND_TIMEOUT = 5.0
+_MOST_CHANGES = 2_000
+"""Changes that are told one by one, while one signal is sent; of more, others look up the last."""
+
+T = TypeVar("T")
 
 
 class Signal(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -54,6 +59,8 @@ class Signal(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What the sender wants to hear of from now on."""
     arrived: list[Waiting] = []
     """Processes that wait."""
+    changed: list[Event] = []
+    """Processes that are in another state."""
     untold: float = 0
     """Seconds back to which the sender may have left something untold."""
     stirred: bool = False
@@ -78,11 +85,12 @@ class _Pulse(NamedTuple):
 
 
 class Signals:
-    """The signals of this server, which tell its waiting room what waits elsewhere, and others what waits here."""
+    """The signals of this server: what its waiting room and its subscribers hear from others, and tell them."""
 
-    def __init__(self, wires: SignalWires, room: WaitingRoom, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, wires: SignalWires, room: WaitingRoom, changes: Changes, clock: Clock, metrics: Metrics) -> None:
         self._wires = wires
         self._room = room
+        self._changes = changes
         self._clock = clock
         self._name = secrets.token_hex(8)
         self.when_stirred: Callable[[], None] = lambda: None
@@ -100,12 +108,15 @@ class Signals:
         self._peers: dict[str, _Peer] = {}
         self._sought_elsewhere: Demand[Sought] = Demand()
         self._sought_here: Interest[Sought] = Interest()
+        self._followed_elsewhere: Demand[Followed] = Demand()
+        self._followed_here: Interest[Followed] = Interest()
 
         self._due = asyncio.Event()
         self._pulse_due = False
         self._news = False
         self._stirred = False
         self._arrived: dict[int, Waiting] = {}
+        self._changed: list[Event] = []
         self._gathering_since: datetime | None = None
         self._untold_since: datetime | None = None
 
@@ -116,15 +127,18 @@ class Signals:
         self._heard_to = clock.now()
         self._deaf_since: datetime | None = None
 
+        self._heard = asyncio.Event()
+        self._changed_elsewhere: list[Event] = []
         self._stale = asyncio.Event()
+        self._stale_since: datetime | None = None
 
     def start(self) -> None:
         """Begin to hear and to be heard."""
         self._started = True
-        self._sender = asyncio.create_task(self._send(), name="signals")
-        self._listener = self._begin(self._listen())
-        self._begin(self._beat())
-        self._begin(self._catch_up())
+        self._sender = asyncio.create_task(self._repeat(self._send), name="signals")
+        for step in (self._beat, self._deliver, self._catch_up):
+            self._begin(step)
+        self._listener = self._begin(self._listen)
 
     async def stop(self) -> None:
         """Hear no more; what there is to tell is still told."""
@@ -140,8 +154,16 @@ class Signals:
             await self._sender
         await self._wires.close()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name="signals")
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        while self._started or self._due.is_set():
+            try:
+                await step()
+            except Exception:
+                log.exception("signals")
+                await asyncio.sleep(_BACKOFF)
+
+    def _begin(self, step: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._repeat(step), name="signals")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -153,13 +175,23 @@ class Signals:
         if self._started and self._sought_here.add(sought, self._now()):
             self._say_news()
 
+    def followed(self, followed: Followed) -> None:
+        """Somebody here subscribes to a state of processes of a colony."""
+        if self._started and self._followed_here.add(followed, self._now()):
+            self._say_news()
+
     def _say_news(self) -> None:
         self._news = self._pulse_due = True
         self._due.set()
 
     def _wanted_here(self) -> Wants:
-        wants = Wants(sought=self._sought_here.renew(self._room.sought, self._now()))
-        return wants if len(self._encoder.encode(wants)) < MAX_SIGNAL // 2 else Wants(sought=None)
+        sought = self._sought_here.renew(self._room.sought, self._now())
+        followed = self._followed_here.renew(self._changes.hub.followed, self._now())
+        return Wants(sought=self._bounded(sought), followed=self._bounded(followed))
+
+    def _bounded(self, wanted: frozenset[T]) -> frozenset[T] | None:
+        """What is wanted, or `None` for everything where that is too much to say."""
+        return wanted if len(self._encoder.encode(wanted)) < MAX_SIGNAL // 3 else None
 
     # What others want
 
@@ -172,6 +204,7 @@ class Signals:
 
     def _learn_wants(self) -> None:
         self._sought_elsewhere.learn(peer.wants.sought for peer in self._peers.values())
+        self._followed_elsewhere.learn(peer.wants.followed for peer in self._peers.values())
 
     # Telling
 
@@ -186,6 +219,18 @@ class Signals:
         before = self._arrived.get(waiting.classid)
         self._arrived[waiting.classid] = waiting if before is None else before.and_also(waiting)
         self._gather()
+
+    def changed(self, event: Event) -> None:
+        """Tell others of a change that is committed, if somebody follows such changes there."""
+        followed = (event.colonyname, event.state)
+        if not self._started or not (followed in self._followed_elsewhere or self._is_guessing()):
+            return
+        self._gather()
+        self._changed.append(event)
+        if len(self._changed) > _MOST_CHANGES and self._gathering_since is not None:
+            # Who follows these would lose most of them anyway.
+            self._leave_untold(self._gathering_since)
+            self._changed.clear()
 
     def stir(self) -> None:
         """Tell others that the cluster changed."""
@@ -202,21 +247,19 @@ class Signals:
 
     async def _send(self) -> None:
         """Send what there is to tell; what gathers meanwhile goes with the next."""
-        while self._started:
-            await self._due.wait()
-            self._due.clear()
-            since = min(filter(None, (self._gathering_since, self._untold_since)), default=None)
-            signals = self._gathered()
-            try:
-                async with asyncio.timeout(_SEND_TIMEOUT):
-                    await self._wires.send(signals)
-            except (KolonyError, TimeoutError):
-                # Whoever wants to know looks it up once a later signal gets through.
-                if since is not None:
-                    self._leave_untold(since)
-                await asyncio.sleep(_BACKOFF)
-            else:
-                self._sent.inc(len(signals))
+        await self._due.wait()
+        self._due.clear()
+        since = min(filter(None, (self._gathering_since, self._untold_since)), default=None)
+        signals = self._gathered()
+        try:
+            await self._wires.send(signals)
+        except KolonyError:
+            # Whoever wants to know looks it up once a later signal gets through.
+            if since is not None:
+                self._leave_untold(since)
+            await asyncio.sleep(_BACKOFF)
+        else:
+            self._sent.inc(len(signals))
 
     def _gathered(self) -> list[str]:
         """All there is to tell, which counts as told from now on."""
@@ -232,10 +275,11 @@ class Signals:
             first["stirred"] = True
         signals = [self._encoded(**first)] if first else []
         signals += self._of_arrivals(self._arrived)
+        signals += self._pieces("changed", self._changed)
         if not self._started:
             signals.append(self._encoded(bye=True))
         self._pulse_due = self._news = self._stirred = False
-        self._arrived = {}
+        self._arrived, self._changed = {}, []
         self._gathering_since = self._untold_since = None
         return signals
 
@@ -263,31 +307,29 @@ class Signals:
 
     async def _beat(self) -> None:
         """Send pulses, and notice when this server or another is not heard any more."""
-        while True:
-            self._pulse_due = True
-            self._due.set()
-            await asyncio.sleep(PULSE_INTERVAL)
-            self._missed += 1
-            if self._missed > _MISSED_PULSES:
-                # It may take long to end: its connection may have to time out. Nobody waits for that.
-                assert self._listener is not None
-                self._listener.cancel()
-                self._fall_deaf("nothing is heard")
-                self._listener = self._begin(self._listen())
-            self._bury()
+        self._pulse_due = True
+        self._due.set()
+        await asyncio.sleep(PULSE_INTERVAL)
+        self._missed += 1
+        if self._missed > _MISSED_PULSES and self._listener is not None:
+            # It may take long to end: its connection may have to time out. Nobody waits for that.
+            self._listener.cancel()
+            self._fall_deaf("nothing is heard")
+            self._listener = self._begin(self._listen)
+        self._bury()
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                async with self._wires.listening() as signals:
-                    self._acquainted_at = self._now() + _ACQUAINTED_AFTER
-                    self._pulse_due = True
-                    self._due.set()
-                    async for signal in signals:
-                        self._hear(signal)
-            except KolonyError as error:
-                self._fall_deaf(error.message)
-            await asyncio.sleep(_BACKOFF)
+        """Hear what is told until the connection breaks."""
+        try:
+            async with self._wires.listening() as signals:
+                self._acquainted_at = self._now() + _ACQUAINTED_AFTER
+                self._pulse_due = True
+                self._due.set()
+                async for signal in signals:
+                    self._hear(signal)
+        except KolonyError as error:
+            self._fall_deaf(error.message)
+        await asyncio.sleep(_BACKOFF)
 
     def _fall_deaf(self, why: str) -> None:
         if self._deaf_since is None:
@@ -310,6 +352,9 @@ class Signals:
         self._received.inc()
         self._note_peer(signal)
         self._room.heard(signal.arrived)
+        if wanted := [each for each in signal.changed if self._changes.hub.wanted(each)]:
+            self._changed_elsewhere += wanted
+            self._heard.set()
         if signal.untold:
             self._look_up(self._clock.now() - timedelta(seconds=signal.untold))
         if signal.stirred:
@@ -340,7 +385,7 @@ class Signals:
             self._learn_wants()
             return
         before = self._peers.get(signal.sender)
-        wants = signal.wants or (before.wants if before else Wants(sought=None))
+        wants = signal.wants or (before.wants if before else Wants(sought=None, followed=None))
         self._peers[signal.sender] = _Peer(wants, self._now(), self._clock.now())
         if before is None or before.wants != wants:
             self._learn_wants()
@@ -359,18 +404,32 @@ class Signals:
 
     def _look_up(self, since: datetime, *, after: float = 0) -> None:
         """Look up in a while what changed since a time."""
+        self._stale_since = min(since, self._stale_since or since)
         asyncio.get_running_loop().call_later(after, self._stale.set)
 
     async def _catch_up(self) -> None:
-        while True:
-            await self._stale.wait()
-            self._stale.clear()
-            try:
-                await self._room.tick()
-            except KolonyError:
-                # It says so itself, every second.
-                await asyncio.sleep(_BACKOFF)
-                self._stale.set()
+        """Look up what was not heard."""
+        await self._stale.wait()
+        self._stale.clear()
+        since, self._stale_since = self._stale_since, None
+        if since is None:
+            return
+        try:
+            await self._room.tick()
+            await self._changes.catch_up(since - _MARGIN)
+        except KolonyError:
+            self._look_up(since, after=_BACKOFF)
+
+    async def _deliver(self) -> None:
+        """Tell subscribers what changed elsewhere."""
+        await self._heard.wait()
+        self._heard.clear()
+        events, self._changed_elsewhere = self._changed_elsewhere, []
+        asked = self._clock.now()
+        try:
+            await self._changes.deliver(events)
+        except KolonyError:
+            self._look_up(asked)
 
     @staticmethod
     def _now() -> float:

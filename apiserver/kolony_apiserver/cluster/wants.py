@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from kolony_apiserver.events.hub import Followed
 from kolony_apiserver.queue.room import Sought
 
 KEPT_FOR = 5.0
@@ -19,6 +20,7 @@ class Wants(msgspec.Struct, frozen=True, kw_only=True):
     """What one server wants to hear of; `None` is everything."""
 
     sought: frozenset[Sought] | None = frozenset()
+    followed: frozenset[Followed] | None = frozenset()
 
 
 class Interest(Generic[T]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 
 import msgspec
@@ -18,7 +19,7 @@ from kolony_apiserver.cluster.election import Election
 from kolony_apiserver.cluster.roster import Roster
 from kolony_apiserver.cluster.signals import Signals
 from kolony_apiserver.contacts import Contacts
-from kolony_apiserver.events.hub import Hub
+from kolony_apiserver.events.hub import Event, Hub, as_it_was
 from kolony_apiserver.membership import Caller, Callers
 from kolony_apiserver.metrics import Metrics
 from kolony_apiserver.queue.room import WaitingRoom
@@ -116,28 +117,36 @@ class Context:
 
     async def publish(self, *, processid: str, colonyname: str, executortype: str, state: int) -> None:
         """Tell subscribers, if there are any, what became of a process that is committed."""
-        if process := await self._wanted(processid, colonyname, executortype, state):
-            self.parts.hub.publish(process)
+        event = Event(processid, colonyname, executortype, state)
+        self.parts.hub.tell(event)
+        if process := await self._wanted(event):
+            self.parts.hub.deliver(process)
 
     async def publish_changes(self, changes: Iterable[Change]) -> None:
         """Tell subscribers, if there are any, of processes that something else changed; the changes are committed."""
         for each in changes:
-            if process := await self._wanted(each.processid, each.colonyname, each.executortype, each.state):
-                self.parts.hub.publish(process)
+            await self.publish(
+                processid=each.processid,
+                colonyname=each.colonyname,
+                executortype=each.executortype,
+                state=each.state,
+            )
 
     async def publish_changes_after_commit(self, changes: Iterable[Change]) -> None:
         """Tell subscribers, if there are any, of changed processes once this unit of work is committed."""
+        hub = self.parts.hub
         for each in changes:
-            if process := await self._wanted(each.processid, each.colonyname, each.executortype, each.state):
-                self.publish_after_commit(process)
+            event = Event(each.processid, each.colonyname, each.executortype, each.state)
+            self.after_commit(partial(hub.tell, event))
+            if process := await self._wanted(event):
+                self.after_commit(partial(hub.deliver, process))
 
-    async def _wanted(self, processid: str, colonyname: str, executortype: str, state: int) -> Process[Raw] | None:
-        """A process, if anybody wants to know of it in this state."""
-        if not self.parts.hub.wanted(
-            processid=processid, colonyname=colonyname, executortype=executortype, state=state
-        ):
+    async def _wanted(self, event: Event) -> Process[Raw] | None:
+        """The process of an event, if anybody here wants to know of it."""
+        if not self.parts.hub.wanted(event):
             return None
-        return await self.store.processes.get(colonyname, processid)
+        process = await self.store.processes.get(event.colonyname, event.processid)
+        return None if process is None else as_it_was(process, event.state)
 
     def publish_after_commit(self, process: Process[Raw]) -> None:
         """Tell subscribers of a process once this unit of work is committed."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -196,6 +198,12 @@ class Lane:
                 async with connection.pipeline() if len(given) > 1 else nullcontext():
                     cursors = [await connection.execute(queries()[each.name], each.parameters) for each in given]
                 return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def abort(self) -> None:
+        """Make a statement fail whose answer does not come; to cancel it would wait for the database as well."""
+        if self._connection is not None and not self._connection.closed:
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as end, suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     async def _connect(self) -> Connection:
         await self.close()

@@ -291,6 +291,15 @@ class Processes(Repository):
             "find_process_history", process_from, colony=colony, state=state, since=since, executorid=executorid
         )
 
+    async def changed_since(
+        self, colony: str, *, executortype: str, state: int, since: datetime, count: int
+    ) -> list[Process[Raw]]:
+        """The last processes for an executor type that came into a state since a time, also if they left it again."""
+        query = {0: "find_submitted_since", 1: "find_started_since"}.get(state, "find_ended_since")
+        return await self.session.all(
+            query, process_from, colony=colony, executortype=executortype, state=state, since=since, count=count
+        )
+
     async def set_output(self, colony: str, processid: str, *, executorid: str, output: list[Raw]) -> bool:
         """Replace the output of a running process; false when this executor does not run it."""
         changed = await self.session.run(

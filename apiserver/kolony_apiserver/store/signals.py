@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,9 @@ from kolony_apiserver.store.queries import queries
 
 MAX_SIGNAL = 7_900
 """Most bytes of a signal; PostgreSQL takes no 8,000."""
+
+_PATIENCE = 2.0
+"""Seconds that sending may take; a connection whose answers are lost is made anew."""
 
 
 def sending(signals: Sequence[str]) -> Query:
@@ -26,8 +30,12 @@ class SignalWires:
         self._sending = database.lane(durable=False)
 
     async def send(self, signals: Sequence[str]) -> None:
-        """Send signals, all of them or none."""
-        await self._sending.together(sending(signals))
+        """Send signals, all of them or none; fails when no answer comes."""
+        end = asyncio.get_running_loop().call_later(_PATIENCE, self._sending.abort)
+        try:
+            await self._sending.together(sending(signals))
+        finally:
+            end.cancel()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[AsyncIterator[str]]:

@@ -38,7 +38,7 @@ _ENCODER = msgspec.json.Encoder()
 _ONE = Decoder(wire.SubscribeProcess[Raw])
 _MANY = Decoder(wire.SubscribeProcesses[Raw])
 _LONGEST = 10 * 365 * 86_400
-_NEVER: Topic = ("", "", -1)
+_NEVER = Topic("", "", "", -1)
 
 
 class Subscription(NamedTuple):
@@ -140,9 +140,9 @@ class _Connection:
         hub = self._parts.hub
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(subscription.timeout, _LONGEST)):
-                with hub.subscribe(subscription.topic) as events:
+                with hub.subscribe(subscription.topic, self._parts.clock.now()) as events:
                     if (due := await self._due(subscription)) is not None:
-                        await self._send_event(due, binary=binary)
+                        events.deliver(due)
                     while True:
                         event = await events.get()
                         caller = await self._parts.callers.recall(identity)
@@ -152,12 +152,12 @@ class _Connection:
 
     async def _due(self, subscription: Subscription) -> Process[Raw] | None:
         """The process itself, when it is in the wanted state already."""
-        processid, rest, state = subscription.topic
-        if rest or not processid:
+        topic = subscription.topic
+        if not topic.processid:
             return None
         async with self._parts.database.session() as session:
-            process = await Store(session).processes.get(subscription.colony, processid)
-        return process if process is not None and process.state == state else None
+            process = await Store(session).processes.get(subscription.colony, topic.processid)
+        return process if process is not None and process.state == topic.state else None
 
     async def _send_event(self, process: Process[Raw], *, binary: bool) -> None:
         await self._send(seal_reply(wire.ONE, _ENCODER.encode(process)), binary=binary)
@@ -187,7 +187,7 @@ async def _one_process(context: Context, message: wire.SubscribeProcess[Raw]) ->
     if process is None:
         raise absent_process(message)
     reachable = message.executortype in ("", process.spec.conditions.executortype)
-    topic = process_topic(message.processid, message.state) if reachable else _NEVER
+    topic = process_topic(colony, message.processid, message.state) if reachable else _NEVER
     return Subscription(colony, topic, message.timeout)
 
 

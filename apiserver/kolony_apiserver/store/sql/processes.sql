@@ -109,6 +109,36 @@ where p.colonyname = %(colony)s and p.state = %(state)s and p.submissiontime >= 
   and (%(executorid)s = '' or p.executorid = %(executorid)s)
 order by p.submissiontime;
 
+-- find_submitted_since: the last that came into the queue, whatever became of them.
+select p.*
+from shown_processes p
+where p.colonyname = %(colony)s and p.state in (0, 1, 2, 3, 4) and p.submissiontime >= %(since)s
+  and p.executortype = %(executortype)s and (p.state > 0 or p.pendingparents = 0)
+order by p.submissiontime desc
+limit %(count)s;
+
+-- find_started_since: the last that were assigned, whether they still run or not.
+select p.*
+from shown_processes p
+where p.processid in (
+    select processid from processes
+    where colonyname = %(colony)s and state = 1 and starttime >= %(since)s and executortype = %(executortype)s
+    union all
+    select processid from processes
+    where colonyname = %(colony)s and state in (2, 3, 4) and endtime >= %(since)s and starttime >= %(since)s
+      and executortype = %(executortype)s
+)
+order by p.starttime desc
+limit %(count)s;
+
+-- find_ended_since: the last that ended in a state.
+select p.*
+from shown_processes p
+where p.colonyname = %(colony)s and p.state = %(state)s and p.state >= 2 and p.endtime >= %(since)s
+  and p.executortype = %(executortype)s
+order by p.endtime desc
+limit %(count)s;
+
 -- close_processes: finish or fail running processes, each by the executor that holds it and in no other attempt.
 -- A success counts in the statistics of the function that the executor registered under that name. The average
 -- weighs the newest value by one half; over n closes at once that is a weighted sum, in which the first value

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from kolony.model.functionspecs import Conditions, FunctionSpec
 from kolony.model.processes import Process, ProcessState
-from kolony_apiserver.events.hub import BACKLOG, Hub, Queue, process_topic, type_topic
+from kolony_apiserver.events.hub import BACKLOG, Event, Hub, Queue, process_topic, type_topic
 
 
 def process(processid: str = "p1", state: int = ProcessState.WAITING, **conditions: Any) -> Process[Raw]:
@@ -30,7 +30,7 @@ def received(queue: Queue) -> list[tuple[str, int]]:
 
 def test_a_process_is_followed_by_its_id_and_state() -> None:
     hub = Hub()
-    with hub.subscribe(process_topic("p1", ProcessState.SUCCESS)) as queue:
+    with hub.subscribe(process_topic("dev", "p1", ProcessState.SUCCESS)) as queue:
         for each in (
             process("p1", ProcessState.RUNNING),
             process("p2", ProcessState.SUCCESS),
@@ -57,7 +57,11 @@ def test_all_of_a_type_are_followed_in_one_colony_and_state() -> None:
 def test_every_subscriber_gets_every_event() -> None:
     hub = Hub()
     topic = type_topic("dev", "cli", ProcessState.WAITING)
-    with hub.subscribe(topic) as first, hub.subscribe(topic) as second, hub.subscribe(process_topic("p1", 0)) as third:
+    with (
+        hub.subscribe(topic) as first,
+        hub.subscribe(topic) as second,
+        hub.subscribe(process_topic("dev", "p1", 0)) as third,
+    ):
         hub.publish(process("p1"))
         hub.publish(process("p2"))
         assert received(first) == received(second) == [("p1", 0), ("p2", 0)]
@@ -66,7 +70,7 @@ def test_every_subscriber_gets_every_event() -> None:
 
 def test_a_process_and_a_colony_of_the_same_name_are_not_confused() -> None:
     hub = Hub()
-    with hub.subscribe(process_topic("dev", ProcessState.WAITING)) as queue:
+    with hub.subscribe(process_topic("dev", "dev", ProcessState.WAITING)) as queue:
         hub.publish(process("p1", colonyname="dev", executortype="cli"))
         assert received(queue) == []
 
@@ -86,10 +90,10 @@ def test_events_are_wanted_only_while_somebody_subscribes() -> None:
 
     def wanted(**changes: Any) -> bool:
         event = {"processid": "p1", "colonyname": "dev", "executortype": "cli", "state": 2}
-        return hub.wanted(**{**event, **changes})
+        return hub.wanted(Event(**{**event, **changes}))
 
     assert not wanted()
-    with hub.subscribe(process_topic("p1", 2)):
+    with hub.subscribe(process_topic("dev", "p1", 2)):
         assert wanted()
         assert not wanted(processid="p2")
         assert not wanted(state=3)
@@ -103,7 +107,7 @@ def test_events_are_wanted_only_while_somebody_subscribes() -> None:
 
 def test_who_left_is_told_nothing_and_forgotten() -> None:
     hub = Hub()
-    topic = process_topic("p1", ProcessState.WAITING)
+    topic = process_topic("dev", "p1", ProcessState.WAITING)
     with hub.subscribe(topic) as stays:
         with pytest.raises(RuntimeError, match="gone"), hub.subscribe(topic) as leaves:
             raise RuntimeError("gone")
