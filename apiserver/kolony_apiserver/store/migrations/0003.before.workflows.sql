@@ -58,3 +58,8 @@ select w.*,
        (select json_agg(json_build_array(d.parentid, d.childid) order by d.parentid, d.rank, d.nth)
         from dependencies d where d.workflowid = w.workflowid) as edges
 from workflows w;
+
+-- A statement that a server had prepared for the rows of `processes` fails from now on, on its connection. So servers of
+-- the version before connect anew.
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and usename = current_user and application_name = 'kolony';
