@@ -2,8 +2,12 @@
 
 The server that asks is the *follower*, the other the *leader*. A frame is its length, a seal, and one message. Each
 server has a secret that the others read in the database; both ends prove with fresh nonces that they know the leader's,
-and seal each frame with a key made from it, so clients can neither open such a connection nor add to it. The follower
-confirms each process that it was given: what was not confirmed when a connection breaks goes back to the queue.
+and seal each frame with a key made from it, so clients can neither open such a connection nor add to it.
+
+A process is in one pair of hands, wherever the connection breaks, and also when one end was stopped for a while and
+then finds old frames. The follower confirms what it was given, the leader leaves it to the follower, and only then is
+the client told. When the connection breaks, the leader puts back into the queue what was not confirmed, and the
+follower what was not left to it; that both do so is harmless.
 """
 
 from __future__ import annotations
@@ -70,6 +74,12 @@ class Give(msgspec.Struct, frozen=True, tag="give", array_like=True):
     process: bytes = b""
 
 
+class Keep(msgspec.Struct, frozen=True, tag="keep", array_like=True):
+    """The process that was confirmed is the follower's: its client may be told."""
+
+    call: int
+
+
 class Refuse(msgspec.Struct, frozen=True, tag="refuse", array_like=True):
     """A call ended with an error; ``moved`` when another server leads."""
 
@@ -83,7 +93,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping", array_like=True):
     """This end is alive."""
 
 
-Frame = Park | Leave | Confirm | Give | Refuse | Ping
+Frame = Park | Leave | Confirm | Give | Keep | Refuse | Ping
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
@@ -216,8 +226,8 @@ class _Guest:
                     call.add_done_callback(self._calls.discard)
                 case Leave() if frame.call in self._left:
                     self._left[frame.call].set()
-                case Confirm():
-                    self._unconfirmed.pop(frame.call, None)
+                case Confirm() if self._unconfirmed.pop(frame.call, None) is not None:
+                    self._wire.send(Keep(frame.call))
                 case _:
                     pass
 
@@ -249,10 +259,12 @@ class _Guest:
 class _Ticket:
     """A call that waits with the leader."""
 
-    __slots__ = ("gone", "outcome")
+    __slots__ = ("given", "gone", "outcome")
 
     def __init__(self) -> None:
         self.gone = False
+        self.given: Process[Raw] | None = None
+        """What it was given, as long as nobody was told."""
         self.outcome: asyncio.Future[Process[Raw] | None] = asyncio.get_running_loop().create_future()
 
 
@@ -301,7 +313,9 @@ class RelayLink:
             if watch is not None:
                 watch.stop()
             outcome = ticket.outcome
-            if ticket.gone and not outcome.cancelled() and not outcome.exception() and (process := outcome.result()):
+            if ticket.given is not None:
+                self._give_back(ticket.given)
+            elif ticket.gone and not outcome.cancelled() and not outcome.exception() and (process := outcome.result()):
                 self._give_back(process)
 
     def _abandon(self, number: int) -> None:
@@ -356,22 +370,27 @@ class RelayLink:
         return NotLeading(f"the connection to the leader {self.leader.name} broke; try again")
 
     def _handle(self, wire: _Wire, frame: Frame) -> None:
-        if not isinstance(frame, Give | Refuse):
+        if not isinstance(frame, Give | Keep | Refuse):
             return
         ticket = self._tickets.get(frame.call)
         waits = None if ticket is None or ticket.outcome.done() else ticket.outcome
-        if isinstance(frame, Refuse):
-            if waits is not None:
+        match frame:
+            case Give(process=b""):
+                if waits is not None:
+                    waits.set_result(None)
+            case Give():
+                wire.send(Confirm(frame.call))
+                process = _PROCESS.decode(frame.process)
+                if ticket is None:
+                    self._give_back(process)
+                else:
+                    ticket.given = process
+            case Keep() if ticket is not None and waits is not None:
+                waits.set_result(ticket.given)
+                ticket.given = None
+            case Refuse() if waits is not None:
                 waits.set_exception(
                     NotLeading(frame.message) if frame.moved else from_reply(frame.status, frame.message)
                 )
-        elif not frame.process:
-            if waits is not None:
-                waits.set_result(None)
-        else:
-            wire.send(Confirm(frame.call))
-            process = _PROCESS.decode(frame.process)
-            if waits is not None:
-                waits.set_result(process)
-            else:
-                self._give_back(process)
+            case _:
+                pass
