@@ -61,5 +61,7 @@ from workflows w;
 
 -- A statement that a server had prepared for the rows of `processes` fails from now on, on its connection. So servers of
 -- the version before connect anew.
-select pg_terminate_backend(pid) from pg_stat_activity
-where datname = current_database() and usename = current_user and application_name = 'kolony';
+do $$ begin
+    perform pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and usename = current_user and application_name = 'kolony';
+end $$;
