@@ -1,12 +1,16 @@
-"""A line to PostgreSQL on which the connections of one role can be cut, or held without a word."""
+"""A line to PostgreSQL on which the connections of one role can be cut, or fall silent without a word."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Self
+import threading
+from collections.abc import Callable
+from typing import Self, TypeVar
 
 import psycopg
+
+T = TypeVar("T")
 
 
 class Line:
@@ -30,8 +34,12 @@ class Line:
             self._dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable"
         )
 
+    def connected(self, role: str) -> int:
+        """How many connections there are in a role."""
+        return sum(1 for name in self._ends.values() if name.startswith(f"{role}/"))
+
     def hold(self, role: str) -> int:
-        """Forward nothing more to those who are connected in this role, who hear and see nothing of it; how many."""
+        """Lose without a word whatever goes over the connections that there are in a role; how many they are."""
         held = [end for end, name in self._ends.items() if name.startswith(f"{role}/")]
         for end in held:
             self._passes[end].clear()
@@ -80,10 +88,15 @@ class Line:
             self._ends[writer] = name
             passes = self._passes[writer] = asyncio.Event()
             passes.set()
-            with contextlib.suppress(ConnectionError):
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(_forward(reader, upstream, passes))
-                    group.create_task(_forward(up, writer, passes))
+            ways = [
+                asyncio.create_task(_forward(reader, upstream, passes)),
+                asyncio.create_task(_forward(up, writer, passes)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
         finally:
             self._ends.pop(writer, None)
             self._passes.pop(writer, None)
@@ -93,7 +106,53 @@ class Line:
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: asyncio.Event) -> None:
-    while data := await reader.read(65536):
-        await passes.wait()
-        writer.write(data)
-    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            if passes.is_set():
+                writer.write(data)
+
+
+class ThreadedLine:
+    """A line on a thread of its own, for tests that are not asynchronous."""
+
+    def __init__(self, dsn: str) -> None:
+        self._line = Line(dsn)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="line")
+
+    @property
+    def dsn(self) -> str:
+        return self._line.dsn
+
+    def _call(self, work: Callable[[], T]) -> T:
+        async def done() -> T:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+
+    def hold(self, role: str) -> int:
+        """As `Line.hold`."""
+        return self._call(lambda: self._line.hold(role))
+
+    def connected(self, role: str) -> int:
+        """As `Line.connected`."""
+        return self._call(lambda: self._line.connected(role))
+
+    def cut(self, role: str) -> None:
+        """As `Line.cut`."""
+        self._call(lambda: self._line.cut(role))
+
+    def mend(self) -> None:
+        """As `Line.mend`."""
+        self._call(self._line.mend)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._line.__aenter__(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._line.__aexit__(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -71,6 +71,7 @@ insert into nonces select 'n' || n, timestamptz '2026-01-01' + n * interval '1 s
 
 COLONY = {"colony": "big"}
 FILTERS = {"executortype": "", "initiator": "", "label": "", "count": 100}
+RECENT = {"executortype": "cli", "state": 2, "count": 200}
 SOON = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
 """Early enough that a scan finds little, as when it runs every second."""
 
@@ -128,6 +129,9 @@ OTHER: dict[str, dict[str, Any]] = {
     "find_ended_processes": COLONY | FILTERS | {"state": 2},
     "find_process_history": COLONY
     | {"state": 0, "since": SOON + timedelta(hours=3, minutes=14, seconds=50), "executorid": ""},
+    "find_submitted_since": COLONY | RECENT | {"since": SOON + timedelta(hours=4)},
+    "find_started_since": COLONY | RECENT | {"since": SOON + timedelta(hours=8, minutes=5)},
+    "find_ended_since": COLONY | RECENT | {"since": SOON + timedelta(hours=7, minutes=35)},
     "find_submission": COLONY | {"initiatorid": "initiator", "key": "key7"},
     "set_process_output": COLONY | {"processid": "p120001", "executorid": "id1", "output": "[]"},
     "cancel_process": COLONY | {"processid": "p7", "now": NOW},
