@@ -37,7 +37,7 @@ async def test_also_in_a_class_that_the_other_does_not_know(
     here: Neighbour, there: Neighbour, storage: Storage, worker: Worker
 ) -> None:
     call = await there.room.park_for_long(worker)
-    await here.knows_of_seekers()
+    await there.is_settled()
     classid = await storage.add_class(executornames=["e1"])
     await here.room.room.tick()
     [process] = await here.room.submit_and_hand_out(classid)
@@ -53,7 +53,7 @@ async def test_also_what_a_submit_could_not_hand_out_here(
     classid = await storage.add_class()
     await here.room.room.tick()
     calls = [await there.room.park_for_long(other) for other in others]
-    await here.knows_of_seekers()
+    await there.is_settled()
     calls.append(await here.room.park(worker))
     processes = await here.room.submit_and_hand_out(classid, classid, classid)
     async with asyncio.timeout(5):
@@ -66,7 +66,7 @@ async def test_also_what_is_queued_by_other_means(
     classid = await storage.add_class()
     await here.room.room.tick()
     call = await there.room.park_for_long(worker)
-    await here.knows_of_seekers()
+    await there.is_settled()
     process = await here.room.submit(classid)
     async with asyncio.timeout(5):
         assert await call == process.processid
