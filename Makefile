@@ -9,6 +9,8 @@ READY := .venv/ready
 # The build backend comes first, so that also the build takes no version that is not pinned.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
+CLUSTER := PYTHONPATH=tests/support $(BIN)/python tests/e2e/cluster/clusters.py
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -20,8 +22,21 @@ run: $(READY) ## Run a colony on this machine (PORT=50080 DATA=.kolony)
 	$(BIN)/kolony dev --port $(PORT) --data $(DATA)
 
 .PHONY: test
-test: $(READY) ## Run all tests (ARGS="-k name" picks some)
+test: $(READY) ## Run all tests that need no cluster (ARGS="-k name" picks some)
 	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: e2e
+e2e: $(READY) ## Run the tests on a cluster: of KUBECONFIG, or of kind, or one that is built here (ARGS="-k name")
+	$(CLUSTER) prepare
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+.PHONY: cluster-up
+cluster-up: $(READY) ## Start a Kubernetes control plane on this machine, and say how to use it
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(READY) ## End what cluster-up started
+	@$(CLUSTER) down
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside raw PostgreSQL

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import uvloop
 from msgspec.structs import replace
 
-from kolony.errors import ConfigurationError, KolonyError, NotLeading
+from kolony.errors import ConfigurationError, KolonyError, NotLeading, Unavailable
 from kolony_apiserver.clock import Clock, DatabaseClock
 from kolony_apiserver.cluster.changes import Changes
 from kolony_apiserver.cluster.desk import Desk
@@ -135,7 +135,9 @@ async def open_parts(settings: Settings, *, clock: Clock | None = None, loops: b
         parts.metrics.longpolls.set_function(lambda: len(desk))
         parts.metrics.follow_pool(database.statistics)
         await parts.callers.tick()
-        await election.tick()
+        # Who keeps the lease may be away: this server serves without leading.
+        with contextlib.suppress(Unavailable):
+            await election.tick()
         await room.load()
         claims = asyncio.create_task(room.run(), name="claims")
         stack.push_async_callback(_cancelled, claims)

@@ -67,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for which the lease lasts unless it is renewed; 0 for what suits its keeper
     (``COLONIES_LEASE_DURATION``)."""
 
+    kubeconfig: str = ""
+    """How Kubernetes is reached (``KUBECONFIG``); empty for the service account of the pod, or where kubectl looks."""
+
     relay_host: str = ""
     """Address at which other servers reach this one, if not that of its connections to the database
     (``COLONIES_RELAY_HOST``)."""
@@ -160,6 +163,7 @@ def _read(environ: Mapping[str, str]) -> Settings:
         lease_name=value("COLONIES_LEASE_NAME", str, defaults.lease_name),
         lease_namespace=value("COLONIES_LEASE_NAMESPACE", str, defaults.lease_namespace),
         lease_duration=value("COLONIES_LEASE_DURATION", _lease_seconds, defaults.lease_duration),
+        kubeconfig=value("KUBECONFIG", str, defaults.kubeconfig),
         relay_host=value("COLONIES_RELAY_HOST", str, defaults.relay_host),
         relay_port=value("COLONIES_RELAY_PORT", _port, defaults.relay_port),
         exclusive_assign=value("COLONIES_EXCLUSIVE_ASSIGN", _boolean, defaults.exclusive_assign),

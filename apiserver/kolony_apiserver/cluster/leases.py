@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kolony.errors import ConfigurationError
 from kolony_apiserver.settings import Settings
 from kolony_apiserver.store.database import Database
 from kolony_apiserver.store.leadership import LeaseWrites
 
 ROW_DURATION = 2.0
 """Seconds for which a lease in the database lasts, unless the settings say otherwise."""
+
+KUBERNETES_DURATION = 6.0
+"""Seconds for which a lease in Kubernetes lasts, unless the settings say otherwise."""
 
 
 class Lease(Protocol):
@@ -52,5 +56,20 @@ class RowLease:
 
 def lease_of(settings: Settings, database: Database, holder: str) -> Lease:
     """The lease that the settings choose."""
-    duration = settings.lease_duration or ROW_DURATION
-    return RowLease(database, name=settings.lease_name, holder=holder, duration=duration)
+    if settings.lease == "database":
+        duration = settings.lease_duration or ROW_DURATION
+        return RowLease(database, name=settings.lease_name, holder=holder, duration=duration)
+    try:
+        # It takes a second to load.
+        from kolony_apiserver.cluster.kubernetes import KubernetesLease
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"COLONIES_LEASE=kubernetes needs the package {error.name}: pip install 'kolony[k8s]'"
+        ) from error
+    return KubernetesLease(
+        name=settings.lease_name,
+        namespace=settings.lease_namespace,
+        holder=holder,
+        duration=settings.lease_duration or KUBERNETES_DURATION,
+        kubeconfig=settings.kubeconfig,
+    )

@@ -31,6 +31,7 @@ EVERY = [
     ("COLONIES_LEASE_NAME", "other", "lease_name", "other"),
     ("COLONIES_LEASE_NAMESPACE", "science", "lease_namespace", "science"),
     ("COLONIES_LEASE_DURATION", "4.5", "lease_duration", 4.5),
+    ("KUBECONFIG", "/etc/kube", "kubeconfig", "/etc/kube"),
     ("COLONIES_RELAY_HOST", "10.0.0.7", "relay_host", "10.0.0.7"),
     ("COLONIES_RELAY_PORT", "7000", "relay_port", 7000),
     ("COLONIES_EXCLUSIVE_ASSIGN", "true", "exclusive_assign", True),
