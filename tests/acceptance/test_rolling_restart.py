@@ -38,7 +38,7 @@ WAITING = 20
 WORK = 0.05
 """Seconds that a process takes: the load is there to be interrupted, not to keep the machine busy."""
 
-SHARE = 15
+SHARE = 10
 """Processes that each server hands out before the next one is replaced."""
 
 STEP_TIMEOUT = 30

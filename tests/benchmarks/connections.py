@@ -4,6 +4,7 @@ with what it measures."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -27,6 +28,10 @@ class Endpoint(NamedTuple):
 
     host: str
     port: int
+
+
+Endpoints = Sequence[Endpoint]
+"""Where the servers listen that work goes to, to each in turn."""
 
 
 class Connection(asyncio.Protocol):

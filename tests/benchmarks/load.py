@@ -8,6 +8,7 @@ figure that is printed comes from correct work only.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
@@ -15,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from connections import Connection, Endpoint, WrongReply, read
+from connections import Connection, Endpoints, WrongReply, read
 from graphs import deep
 from msgspec import UNSET, UnsetType
 
@@ -111,7 +112,7 @@ def freshness() -> Freshness:
     return Freshness(time=time.time_ns(), nonce=secrets.token_hex(16))
 
 
-async def submit(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
+async def submit(endpoints: Endpoints, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
     """Submit ``count`` processes over 16 connections; the requests are signed before the clock starts."""
     requests = enumerate(_submits(crew, range(count), fresh=fresh))
     ledger, latencies = _Ledger(), []
@@ -123,12 +124,12 @@ async def submit(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = Fa
             latencies.append(time.perf_counter() - start)
             ledger.enter(_submitted(answer, number))
 
-    async with open_connections(endpoint, CONNECTIONS) as connections:
+    async with open_connections(endpoints, CONNECTIONS) as connections:
         seconds = await timed(one(connection) for connection in connections)
     return Timing(seconds, latencies, ledger.ids())
 
 
-async def cycle(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
+async def cycle(endpoints: Endpoints, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
     """Assign and close ``count`` processes, which must be waiting, with all executors; latencies are the assigns'."""
     left = iter(range(count))
     ledger, latencies = _Ledger(), []
@@ -145,12 +146,12 @@ async def cycle(endpoint: Endpoint, crew: Crew, count: int, *, fresh: bool = Fal
             ledger.enter(process.processid)
             await _close(connection, key, process, freshness() if fresh else None)
 
-    async with open_connections(endpoint, len(crew.executors)) as connections:
+    async with open_connections(endpoints, len(crew.executors)) as connections:
         seconds = await timed(map(one, crew.executors, connections))
     return Timing(seconds, latencies, ledger.ids())
 
 
-async def run(endpoint: Endpoint, crew: Crew, count: int, *, nodes: int) -> Timing:
+async def run(endpoints: Endpoints, crew: Crew, count: int, *, nodes: int) -> Timing:
     """Submit ``count`` workflows of so many nodes in a row over 16 connections, while all executors run what comes.
 
     A workflow of one node is submitted as a single process. The latencies are the submits'.
@@ -176,17 +177,17 @@ async def run(endpoint: Endpoint, crew: Crew, count: int, *, nodes: int) -> Timi
             ledger.enter(process.processid)
             await _close(connection, key, process, None)
 
-    async with open_connections(endpoint, CONNECTIONS + len(crew.executors)) as connections:
+    async with open_connections(endpoints, CONNECTIONS + len(crew.executors)) as connections:
         givers, workers = connections[:CONNECTIONS], connections[CONNECTIONS:]
         seconds = await timed([*map(give, givers), *map(work, crew.executors, workers)])
     return Timing(seconds, latencies, ledger.ids())
 
 
-async def closes(endpoint: Endpoint, crew: Crew, count: int) -> Timing:
+async def closes(endpoints: Endpoints, crew: Crew, count: int) -> Timing:
     """Assign and close ``count`` processes one after the other with one executor; the latencies are the closes'."""
     ledger, latencies, key = _Ledger(), [], crew.executors[0]
     start = time.perf_counter()
-    async with open_connections(endpoint, 1) as [connection]:
+    async with open_connections(endpoints, 1) as [connection]:
         for _ in range(count):
             process = _assigned(await connection.post(_ask(crew, key)), key)
             ledger.enter(process.processid)
@@ -266,9 +267,15 @@ class IdleExecutors:
 
 
 @asynccontextmanager
-async def idle_executors(endpoint: Endpoint, crew: Crew) -> AsyncIterator[IdleExecutors]:
-    """All executors of the crew hanging in assign; when the context ends each has been given a last process."""
-    async with open_connections(endpoint, len(crew.executors) + 1) as [submitter, *connections]:
+async def idle_executors(endpoints: Endpoints, crew: Crew) -> AsyncIterator[IdleExecutors]:
+    """All executors of the crew hanging in assign; when the context ends each has been given a last process.
+
+    Where there are several servers, the executors hang at all but the first, and that one is given the work.
+    """
+    async with (
+        open_connections(endpoints[:1], 1) as [submitter],
+        open_connections(endpoints[1:] or endpoints, len(crew.executors)) as connections,
+    ):
         idle = IdleExecutors(crew, submitter)
         async with asyncio.TaskGroup() as group:
             for key, connection in zip(crew.executors, connections, strict=True):
@@ -316,9 +323,9 @@ async def _close(connection: Connection, key: PrivateKey, process: _Process, fre
 
 
 @asynccontextmanager
-async def open_connections(endpoint: Endpoint, count: int) -> AsyncIterator[list[Connection]]:
-    """Connections, opened before and closed after."""
-    connections = [Connection(endpoint) for _ in range(count)]
+async def open_connections(endpoints: Endpoints, count: int) -> AsyncIterator[list[Connection]]:
+    """Connections, opened before and closed after, to each server in turn."""
+    connections = [Connection(endpoint) for endpoint in itertools.islice(itertools.cycle(endpoints), count)]
     try:
         for connection in connections:
             await connection.open()

@@ -13,6 +13,8 @@ PRODUCT, FLOOR, RAW = "product", "floor", "raw"
 _HEADINGS = ("row", "figure", PRODUCT, FLOOR, RAW, "vs floor", "vs raw", "target", "met", "note")
 _RIGHT = {PRODUCT, FLOOR, RAW, "vs floor", "vs raw"}
 
+HANDOFF_SAMPLES = 2_000
+
 LEGEND = (
     "Values are medians of the rounds. `floor` is the shortest honest server, `raw` is PostgreSQL alone on the same "
     "instance. `vs` is the product's speed as a multiple of the other's, so more than 1 is faster, for times too."
@@ -77,6 +79,35 @@ def percentile(samples: Sequence[float], share: float) -> float:
     """The smallest sample that at least this share of the samples does not exceed."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def handoff_figures(
+    row: str,
+    seconds: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    p50: float,
+    p99: float | None = None,
+    of_floor: float | None = None,
+) -> list[Figure]:
+    """Half and nearly all of the hand-offs of all rounds take no longer; with bounds in milliseconds."""
+    pooled = {target: [value for round_ in rounds for value in round_] for target, rounds in seconds.items()}
+    count = len(next(iter(pooled.values())))
+    note = f"{count:,} samples" + ("" if count >= HANDOFF_SAMPLES else f", fewer than {HANDOFF_SAMPLES:,}")
+
+    def figure(name: str, share: float, bound: float | None, of_floor: float | None) -> Figure:
+        values = {target: [1000 * percentile(samples, share)] for target, samples in pooled.items()}
+        return Figure(
+            row=row,
+            name=name,
+            unit=" ms",
+            samples=values,
+            more_is_better=False,
+            bound=bound,
+            of_floor=of_floor,
+            note=note,
+        )
+
+    return [figure("p50", 0.5, p50, of_floor), figure("p99", 0.99, p99, None)]
 
 
 def table(figures: Iterable[Figure]) -> str:

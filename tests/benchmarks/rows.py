@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import clusters
 from graphs import SHAPES
 from load import Timing
 from queues import Demand, Queue, Target
-from report import FLOOR, PRODUCT, Figure, percentile
+from report import FLOOR, PRODUCT, Figure, handoff_figures, percentile
 from stage import Bench, open_stage, progress
 from targets import FloorTarget, ProductTarget
 
@@ -21,7 +22,6 @@ OF_FLOOR = 0.85
 OF_SHORT_QUEUE = 0.8
 """Least share of the short queue's rate that a deep queue is drained at."""
 
-HANDOFF_SAMPLES = 2_000
 PROBES = 50
 """Hand-offs while many executors are parked."""
 
@@ -68,24 +68,7 @@ async def handoff(bench: Bench) -> list[Figure]:
         return await (await target.queue()).handoffs(bench.sizes.handoffs)
 
     seconds = await bench.interleaved("handoff", {n: partial(sample, t) for n, t in bench.short.targets.items()})
-    pooled = {name: [value for round_ in rounds for value in round_] for name, rounds in seconds.items()}
-    count = len(next(iter(pooled.values())))
-    note = f"{count:,} samples" + ("" if count >= HANDOFF_SAMPLES else f", fewer than {HANDOFF_SAMPLES:,}")
-
-    def figure(name: str, share: float, bound: float, of_floor: float | None) -> Figure:
-        values = {target: [1000 * percentile(samples, share)] for target, samples in pooled.items()}
-        return Figure(
-            row="handoff",
-            name=name,
-            unit=" ms",
-            samples=values,
-            more_is_better=False,
-            bound=bound,
-            of_floor=of_floor,
-            note=note,
-        )
-
-    return [figure("p50", 0.5, 3.5, OF_FLOOR), figure("p99", 0.99, 8, None)]
+    return handoff_figures("handoff", seconds, p50=3.5, p99=8, of_floor=OF_FLOOR)
 
 
 async def freshness(bench: Bench) -> list[Figure]:
@@ -274,6 +257,10 @@ ROWS: dict[str, Row] = {
     "parked": parked,
     "workflows": workflows,
     "graphs": graphs,
+    "servers": clusters.servers,
+    "exclusive": clusters.exclusive,
+    "handoff-across": clusters.handoff_across,
+    "failover": clusters.failover,
 }
 
 

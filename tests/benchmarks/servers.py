@@ -65,10 +65,10 @@ async def settle(dsn: str) -> None:
 
 
 @asynccontextmanager
-async def product_server(dsn: str, owner: str) -> AsyncIterator[Server]:
-    """The Colonies server on a database of its own; ``owner`` is the identity of the server owner."""
+async def product_server(dsn: str, owner: str, **settings: str) -> AsyncIterator[Server]:
+    """A Colonies server on a database; ``owner`` is the identity of the server owner."""
     port = _free_port()
-    settings = {
+    settings |= {
         "COLONIES_SERVER_PORT": str(port),
         "COLONIES_DB_DSN": dsn,
         "COLONIES_SERVER_ID": owner,

@@ -110,15 +110,24 @@ async def open_stage(dsn: str, *, only: Collection[str] = (PRODUCT, FLOOR, RAW))
         databases = {name: await stack.enter_async_context(database(dsn)) for name in names}
         targets: dict[str, Target] = {}
         if PRODUCT in databases:
-            owner = PrivateKey.generate()
-            server = await stack.enter_async_context(product_server(databases[PRODUCT], owner.identity))
-            targets[PRODUCT] = ProductTarget(server, owner)
+            targets[PRODUCT] = await stack.enter_async_context(product_target(databases[PRODUCT]))
         if FLOOR in databases:
             server = await stack.enter_async_context(floor_server(databases[FLOOR]))
             targets[FLOOR] = FloorTarget(server, databases[FLOOR])
         if RAW in databases:
             targets[RAW] = await stack.enter_async_context(raw_target(databases[RAW]))
         yield Stage(targets, databases)
+
+
+@asynccontextmanager
+async def product_target(dsn: str, count: int = 1, **settings: str) -> AsyncIterator[ProductTarget]:
+    """The product: so many servers on one database."""
+    owner = PrivateKey.generate()
+    async with AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(product_server(dsn, owner.identity, **settings)) for _ in range(count)
+        ]
+        yield ProductTarget(servers, owner)
 
 
 def progress(text: str) -> None:

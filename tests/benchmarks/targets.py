@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import psycopg
-from connections import Connection, Endpoint, WrongReply, read
+from connections import Connection, Endpoints, WrongReply, read
 from graphs import Parents
 from load import (
     CONNECTIONS,
@@ -33,12 +33,14 @@ from kolony.crypto import PrivateKey
 from kolony.model.colonies import Colony, Statistics
 from kolony.model.executors import Executor
 from kolony.model.processes import ProcessState
+from kolony.model.server import Cluster
 from kolony.model.users import User
 from kolony.model.workflows import Workflow
 from kolony.wire.colonies import AddColony, GetColonyStatistics
 from kolony.wire.envelope import seal_request
 from kolony.wire.executors import AddExecutor, ApproveExecutor
 from kolony.wire.processes import MAX_BULK, GetProcess, SubmitFunctionSpecs
+from kolony.wire.server import GetCluster
 from kolony.wire.users import AddUser
 from kolony.wire.workflows import SubmitWorkflow
 
@@ -55,23 +57,23 @@ class _Stored(msgspec.Struct):
 
 
 class _ServerQueue(Queue):
-    """A colony on a server, loaded over HTTP."""
+    """A colony on one or more servers, loaded over HTTP."""
 
-    def __init__(self, endpoint: Endpoint, crew: Crew) -> None:
+    def __init__(self, endpoints: Endpoints, crew: Crew) -> None:
         super().__init__()
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._crew = crew
 
     async def _submit(self, count: int, *, fresh: bool) -> Timing:
-        return await submit(self._endpoint, self._crew, count, fresh=fresh)
+        return await submit(self._endpoints, self._crew, count, fresh=fresh)
 
     async def _cycle(self, count: int, *, fresh: bool) -> Timing:
-        timing = await cycle(self._endpoint, self._crew, count, fresh=fresh)
+        timing = await cycle(self._endpoints, self._crew, count, fresh=fresh)
         await self._check_outputs(timing.processids[:: max(1, count // _OUTPUTS)])
         return timing
 
     async def _handoffs(self, count: int, parked: Callable[[], Awaitable[None]]) -> tuple[list[float], int]:
-        async with idle_executors(self._endpoint, self._crew) as idle:
+        async with idle_executors(self._endpoints, self._crew) as idle:
             await parked()
             seconds = [await idle.handoff() for _ in range(count)]
         await self._check_outputs(idle.processids[-_OUTPUTS:])
@@ -82,18 +84,29 @@ class _ServerQueue(Queue):
 
 
 class ProductTarget:
-    """The Colonies server of this project."""
+    """The Colonies server of this project, or several of them that are one."""
 
-    def __init__(self, server: Server, owner: PrivateKey) -> None:
-        self.server = server
+    def __init__(self, servers: Sequence[Server], owner: PrivateKey) -> None:
+        self.servers = servers
         self._owner = owner
+
+    @property
+    def server(self) -> Server:
+        """The server, where there is one."""
+        [server] = self.servers
+        return server
+
+    @property
+    def _endpoints(self) -> Endpoints:
+        return [server.endpoint for server in self.servers]
 
     async def queue(self, executors: int = EXECUTORS) -> ProductQueue:
         """An empty queue of a new colony with a user and approved executors."""
         name = _colony_name()
         colony, submitter = PrivateKey.generate(), PrivateKey.generate()
         crew = Crew(name, submitter, tuple(PrivateKey.generate() for _ in range(executors)))
-        async with open_connections(self.server.endpoint, CONNECTIONS) as connections:
+        # All are enrolled at one server: others learn of it a moment later.
+        async with open_connections(self._endpoints[:1], CONNECTIONS) as connections:
             first = connections[0]
             added = Colony(colonyid=colony.identity, name=name)
             await first.call(AddColony(colony=added), self._owner, Colony)
@@ -108,14 +121,30 @@ class ProductTarget:
             async with asyncio.TaskGroup() as group:
                 for connection in connections:
                     group.create_task(enrol(connection))
-        return ProductQueue(self.server.endpoint, crew)
+        return ProductQueue(self._endpoints, crew)
+
+    def without(self, server: Server) -> ProductTarget:
+        """The other servers."""
+        return ProductTarget([each for each in self.servers if each != server], self._owner)
+
+    async def leads(self) -> Server | None:
+        """The one of these servers that leads, as the first of them knows."""
+        async with open_connections(self._endpoints[:1], 1) as [connection]:
+            cluster = await connection.call(GetCluster(), self._owner, Cluster)
+        return next((each for each in self.servers if each.endpoint.port == cluster.leader.apiport), None)
+
+    async def leader(self) -> Server:
+        """The server that leads, which has to be one of these."""
+        if (leader := await self.leads()) is None:
+            raise WrongReply("none of the servers leads")
+        return leader
 
 
 class ProductQueue(_ServerQueue):
     """A colony on the product, which knows workflows too."""
 
     async def _fill(self, count: int, demand: Demand) -> None:
-        async with open_connections(self._endpoint, 1) as [connection]:
+        async with open_connections(self._endpoints, 1) as [connection]:
             for start in range(0, count, MAX_BULK):
                 specs = [
                     function_spec(self._crew.colony, number, **demand.conditions(number))
@@ -128,7 +157,7 @@ class ProductQueue(_ServerQueue):
 
     async def run(self, count: int, *, nodes: int) -> Timing:
         """Submit workflows of so many nodes in a row, and run them with all executors meanwhile."""
-        timing = await run(self._endpoint, self._crew, count, nodes=nodes)
+        timing = await run(self._endpoints, self._crew, count, nodes=nodes)
         await self._audit(submitted=count * nodes, closed=count * nodes)
         if nodes > 1 and (ended := (await self._statistics()).successfulworkflows) != count:
             raise WrongReply(f"{count} workflows were run, and {ended} are successful")
@@ -137,7 +166,7 @@ class ProductQueue(_ServerQueue):
     async def submit_workflow(self, parents: Parents) -> float:
         """Submit a workflow in one message; seconds from the request to the reply."""
         request = seal_request(SubmitWorkflow(spec=workflow_spec(self._crew.colony, parents)), self._crew.submitter)
-        async with open_connections(self._endpoint, 1) as [connection]:
+        async with open_connections(self._endpoints, 1) as [connection]:
             start = time.perf_counter()
             answer = await connection.post(request)
             seconds = time.perf_counter() - start
@@ -148,12 +177,12 @@ class ProductQueue(_ServerQueue):
 
     async def closes(self, count: int) -> Timing:
         """Assign and close one after the other with one executor."""
-        timing = await closes(self._endpoint, self._crew, count)
+        timing = await closes(self._endpoints, self._crew, count)
         await self._audit(closed=count)
         return timing
 
     async def _statistics(self) -> Statistics:
-        async with open_connections(self._endpoint, 1) as [connection]:
+        async with open_connections(self._endpoints, 1) as [connection]:
             message = GetColonyStatistics(colonyname=self._crew.colony)
             return await connection.call(message, self._crew.submitter, Statistics)
 
@@ -162,7 +191,7 @@ class ProductQueue(_ServerQueue):
         return Census(counts.waitingprocesses, counts.runningprocesses, counts.successfulprocesses)
 
     async def _check_outputs(self, processids: Sequence[str]) -> None:
-        async with open_connections(self._endpoint, 1) as [connection]:
+        async with open_connections(self._endpoints, 1) as [connection]:
             for processid in processids:
                 message = GetProcess[Any](processid=processid)
                 stored = await connection.call(message, self._crew.submitter, _Stored)
@@ -180,7 +209,7 @@ class FloorTarget:
     async def queue(self, executors: int = EXECUTORS) -> Queue:
         """An empty queue of a new colony."""
         crew = Crew(_colony_name(), PrivateKey.generate(), tuple(PrivateKey.generate() for _ in range(executors)))
-        return _FloorQueue(self.server.endpoint, crew, self._dsn)
+        return _FloorQueue([self.server.endpoint], crew, self._dsn)
 
 
 class _FloorQueue(_ServerQueue):
@@ -190,8 +219,8 @@ class _FloorQueue(_ServerQueue):
     """
     _CENSUS = "select state, count(*) from p where colony = %s group by state"
 
-    def __init__(self, endpoint: Endpoint, crew: Crew, dsn: str) -> None:
-        super().__init__(endpoint, crew)
+    def __init__(self, endpoints: Endpoints, crew: Crew, dsn: str) -> None:
+        super().__init__(endpoints, crew)
         self._dsn = dsn
 
     async def _fill(self, count: int, demand: Demand) -> None:

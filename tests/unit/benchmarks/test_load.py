@@ -85,11 +85,11 @@ def run(server: Server, scenario: Callable[[Endpoint], Awaitable[load.Timing]]) 
 
 
 async def submit(endpoint: Endpoint) -> load.Timing:
-    return await load.submit(endpoint, CREW, COUNT)
+    return await load.submit([endpoint], CREW, COUNT)
 
 
 async def cycle(endpoint: Endpoint) -> load.Timing:
-    return await load.cycle(endpoint, CREW, COUNT, fresh=True)
+    return await load.cycle([endpoint], CREW, COUNT, fresh=True)
 
 
 @pytest.mark.parametrize("scenario", [submit, cycle])
