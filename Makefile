@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 50080
 DATA ?= .kolony
+MINUTES ?= 30
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -37,6 +38,10 @@ cluster-up: $(READY) ## Start a Kubernetes control plane on this machine, and sa
 .PHONY: cluster-down
 cluster-down: $(READY) ## End what cluster-up started
 	@$(CLUSTER) down
+
+.PHONY: chaos
+chaos: $(READY) ## Break everything under load, and count what is lost (MINUTES=30 SEED=number)
+	PYTHONPATH=tests $(BIN)/python -m chaos.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Measure the server beside raw PostgreSQL
