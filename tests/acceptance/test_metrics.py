@@ -52,6 +52,8 @@ NAMES = {
     "colonies_generator_pending": "gauge",
     "colonies_generator_runs": "counter",
     "colonies_leader": "gauge",
+    "colonies_signals": "counter",
+    "colonies_signal_reconnects": "counter",
     "colonies_build_info": "gauge",
 }
 """What there is, and of which kind; the samples of a counter have ``_total`` after its name."""
@@ -67,6 +69,7 @@ LABELS = {
     "colonies_cron_runs": {"result"},
     "colonies_generator_pending": {"colony"},
     "colonies_generator_runs": {"result"},
+    "colonies_signals": {"kind"},
     "colonies_build_info": {"version"},
 }
 

@@ -10,7 +10,7 @@ import msgspec
 from kolony_apiserver.events.hub import Followed
 from kolony_apiserver.queue.room import Sought
 
-KEPT_FOR = 5.0
+KEPT_FOR = 2.0
 """Seconds for which something is wanted after the last who wanted it: they often come back."""
 
 T = TypeVar("T", bound=Hashable)

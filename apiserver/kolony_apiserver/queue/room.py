@@ -48,6 +48,7 @@ MAX_SEATS = 256
 """Most calls served by one claim."""
 
 _NO_TERM = -1
+_FEW = 4
 _WATCHED_FROM = 0.05
 """Seconds after which a call that waits has its client watched, and other servers know that somebody waits here."""
 
@@ -416,11 +417,12 @@ class WaitingRoom:
     def notice(self, arrivals: Iterable[Arrival]) -> Query | None:
         """A query that tells other servers of these, in the transaction that stores them; `None` where none seeks them.
 
-        It goes with a submit that carries no claim; what a claim leaves is told after it.
+        It goes with a submit that carries no claim; what a claim leaves is told after it. So are more than a few: under
+        load a moment matters less than that notifications make all commits wait for each other.
         """
-        if self.elsewhere is None:
-            return None
         arrived = list(arrivals)
+        if self.elsewhere is None or len(arrived) > _FEW:
+            return None
         counts = Counter(classid for classid, _ in arrived)
         told = {classid for classid in counts if self._is_sought_elsewhere(self.elsewhere, classid, counts[classid])}
         return self.elsewhere.notice(each for each in arrived if each[0] in told) if told else None

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
+from kolony.model.base import NO_TIME
 from kolony.model.functionspecs import Conditions, FunctionSpec
 from kolony.model.processes import Process, ProcessState
-from kolony_apiserver.events.hub import BACKLOG, Event, Hub, Queue, process_topic, type_topic
+from kolony_apiserver.events.hub import (
+    BACKLOG,
+    Event,
+    Hub,
+    Queue,
+    as_it_was,
+    came_into,
+    process_topic,
+    type_topic,
+)
 
 
 def process(processid: str = "p1", state: int = ProcessState.WAITING, **conditions: Any) -> Process[Raw]:
@@ -115,3 +127,74 @@ def test_who_left_is_told_nothing_and_forgotten() -> None:
         assert received(leaves) == []
         assert received(stays) == [("p1", 0)]
     assert hub._queues == {}
+
+
+def test_an_event_that_comes_again_is_delivered_once() -> None:
+    """Until the process has been tried again: then it waits and runs once more."""
+    hub = Hub()
+    with hub.subscribe(process_topic("dev", "p1", ProcessState.WAITING)) as queue:
+        first, again = process("p1"), replace(process("p1"), attempt=1)
+        for each in (first, first, again, first, again):
+            hub.publish(each)
+        assert received(queue) == [("p1", 0), ("p1", 0)]
+
+
+def test_who_follows_a_type_hears_nothing_from_before() -> None:
+    hub = Hub()
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    with (
+        hub.subscribe(type_topic("dev", "cli", ProcessState.WAITING), noon) as all_of_type,
+        hub.subscribe(process_topic("dev", "p1", ProcessState.WAITING), noon) as one,
+    ):
+        hub.deliver(process("p1"), since=noon - timedelta(seconds=1))
+        hub.deliver(process("p2"), since=noon)
+        assert received(all_of_type) == [("p2", 0)]
+        assert received(one) == [("p1", 0)]
+
+
+def test_other_servers_are_told_of_what_is_published_and_not_of_what_is_delivered() -> None:
+    class Others:
+        def __init__(self) -> None:
+            self.follow: list[tuple[str, int]] = []
+            self.told: list[Event] = []
+
+        def followed(self, followed: tuple[str, int]) -> None:
+            self.follow.append(followed)
+
+        def changed(self, event: Event) -> None:
+            self.told.append(event)
+
+    hub, others = Hub(), Others()
+    hub.elsewhere = others
+    hub.publish(process("p1"))
+    hub.deliver(process("p2"))
+    assert others.told == [Event("p1", "dev", "cli", 0)]
+    with hub.subscribe(process_topic("dev", "p1", 2)):
+        assert others.follow == [("dev", 2)]
+        assert dict(hub.followed) == {("dev", 2): 1}
+    assert not hub.followed
+
+
+def test_a_process_is_shown_as_it_was() -> None:
+    ran = replace(
+        process("p1", ProcessState.SUCCESS),
+        attempt=2,
+        isassigned=True,
+        assignedexecutorid="e1",
+        submissiontime=datetime(2026, 1, 1, 1, tzinfo=UTC),
+        starttime=datetime(2026, 1, 1, 2, tzinfo=UTC),
+        endtime=datetime(2026, 1, 1, 3, tzinfo=UTC),
+        output=[Raw(b"1")],
+    )
+    waited, running = as_it_was(ran, ProcessState.WAITING), as_it_was(ran, ProcessState.RUNNING)
+    assert (waited.state, waited.attempt, waited.isassigned, waited.starttime, waited.output) == (
+        0,
+        1,
+        False,
+        NO_TIME,
+        [],
+    )
+    assert (running.state, running.attempt, running.isassigned, running.endtime) == (1, 2, True, NO_TIME)
+    assert as_it_was(ran, ProcessState.SUCCESS) is ran
+    hours = [None if (time := came_into(ran, state)) is None else time.hour for state in range(5)]
+    assert hours == [1, 2, 3, None, None]
