@@ -129,14 +129,13 @@ class Signals:
 
         self._heard = asyncio.Event()
         self._changed_elsewhere: list[Event] = []
-        self._stale = asyncio.Event()
         self._stale_since: datetime | None = None
 
     def start(self) -> None:
         """Begin to hear and to be heard."""
         self._started = True
         self._sender = asyncio.create_task(self._repeat(self._send), name="signals")
-        for step in (self._beat, self._deliver, self._catch_up):
+        for step in (self._beat, self._inform):
             self._begin(step)
         self._listener = self._begin(self._listen)
 
@@ -403,33 +402,29 @@ class Signals:
     # Catching up
 
     def _look_up(self, since: datetime, *, after: float = 0) -> None:
-        """Look up in a while what changed since a time."""
-        self._stale_since = min(since, self._stale_since or since)
-        asyncio.get_running_loop().call_later(after, self._stale.set)
-
-    async def _catch_up(self) -> None:
-        """Look up what was not heard."""
-        await self._stale.wait()
-        self._stale.clear()
-        since, self._stale_since = self._stale_since, None
-        if since is None:
+        """Look up what changed since a time, at once or a little later."""
+        if after:
+            asyncio.get_running_loop().call_later(after, self._look_up, since)
             return
-        try:
-            await self._room.tick()
-            await self._changes.catch_up(since - _MARGIN)
-        except KolonyError:
-            self._look_up(since, after=_BACKOFF)
+        self._stale_since = min(since, self._stale_since or since)
+        self._heard.set()
 
-    async def _deliver(self) -> None:
-        """Tell subscribers what changed elsewhere."""
+    async def _inform(self) -> None:
+        """Look up what was not heard, then tell subscribers what was."""
         await self._heard.wait()
         self._heard.clear()
-        events, self._changed_elsewhere = self._changed_elsewhere, []
         asked = self._clock.now()
+        since, self._stale_since = self._stale_since, None
         try:
-            await self._changes.deliver(events)
+            if since is not None:
+                await self._room.tick()
+                await self._changes.catch_up(since - _MARGIN)
+            if self._deaf_since is None:
+                # What is heard after a gap waits for what was missed in it: events come in their order.
+                events, self._changed_elsewhere = self._changed_elsewhere, []
+                await self._changes.deliver(events)
         except KolonyError:
-            self._look_up(asked)
+            self._look_up(since or asked, after=_BACKOFF)
 
     @staticmethod
     def _now() -> float:
