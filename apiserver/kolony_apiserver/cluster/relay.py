@@ -124,6 +124,8 @@ class _Wire:
         return wire
 
     def send(self, frame: Frame) -> None:
+        if self._writer.transport.is_closing():
+            return  # whoever receives is about to learn that the connection broke
         body = _ENCODER.encode(frame)
         seal = _seal(self._own, next(self._sent), body)
         self._writer.write(len(body).to_bytes(_LENGTH) + seal + body)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 from msgspec import Raw
 
 from kolony.crypto import Identity
@@ -108,3 +109,20 @@ async def test_a_process_whose_client_goes_away_before_it_may_be_told_goes_back(
 
     await ends.run(call)
     assert ends.returned == ["follower"]
+
+
+def test_a_call_on_a_connection_that_just_broke_is_parked_elsewhere() -> None:
+    """On the event loop of the servers, which refuses to write where a connection is gone and nobody knows of it yet."""
+
+    async def at_turn(number: int, link: RelayLink) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        with pytest.raises(NotLeading):
+            await take(link)
+
+    async def call(link: RelayLink) -> None:
+        assert await take(link) == PROCESS
+        link._wire.result().close()
+        await asyncio.gather(*(at_turn(number, link) for number in range(10)))
+
+    uvloop.run(Ends().run(call))
