@@ -111,8 +111,23 @@ async def test_a_process_whose_client_goes_away_before_it_may_be_told_goes_back(
     assert ends.returned == ["follower"]
 
 
+async def test_a_process_that_comes_when_the_server_stops_goes_back_and_is_not_told() -> None:
+    ends = Ends()
+
+    async def call(link: RelayLink) -> None:
+        waiting = asyncio.create_task(take(link))
+        await asyncio.wait_for(asyncio.shield(link._wire), 5)
+        await asyncio.sleep(0)
+        assert len(link) == 1
+        link.leave()
+        assert await waiting is None
+
+    await ends.run(call)
+    assert ends.returned == ["follower"]
+
+
 def test_a_call_on_a_connection_that_just_broke_is_parked_elsewhere() -> None:
-    """On the event loop of the servers, which refuses to write where a connection is gone and nobody knows of it yet."""
+    """On the event loop of the servers, which refuses to write to a connection that is gone before anybody knows."""
 
     async def at_turn(number: int, link: RelayLink) -> None:
         for _ in range(number):
