@@ -19,11 +19,11 @@ from kolony.wire.message import Freshness, Message, reply_type
 
 R = TypeVar("R")
 
-PATIENCE = 20.0
-"""Seconds for which a client repeats a call that may still succeed."""
+PATIENCE = 30.0
+"""Seconds for which a client repeats a call that may still succeed, as the client of the library does."""
 
 _ANSWER_TIMEOUT = 3.0
-"""Seconds after which a server that does not answer is given up for another one."""
+"""Seconds after which a server that does not answer is given up for another one; longer with every time."""
 
 _LONGEST_PAUSE = 0.5
 
@@ -74,11 +74,11 @@ class Caller:
             GaveUp: nothing was answered, or nothing but that it should be tried later.
         """
         self.doubtful = False
-        begun, pause = time.monotonic(), 0.0
+        begun, pause, longer = time.monotonic(), 0.0, 0.0
         while True:
             self.last = self.seal(message, ahead=ahead)
             try:
-                return await self.send(self.last, message, wait=wait)
+                return await self.send(self.last, message, wait=wait + longer)
             except (OSError, TimeoutError, Unavailable) as error:
                 self.doubtful = self.doubtful or not isinstance(error, ConnectionRefusedError)
                 self.move_on()
@@ -86,6 +86,7 @@ class Caller:
                     raise Unknown(f"{type(message).__name__}: {error!r}") from error
                 if time.monotonic() - begun > PATIENCE:
                     raise GaveUp(f"{type(message).__name__}: {error!r}") from error
+            longer += 1.0
             await asyncio.sleep(pause * self._chance.random())
             pause = min(max(2 * pause, 0.02), _LONGEST_PAUSE)
 

@@ -43,7 +43,7 @@ class Executor:
                 try:
                     await self._turn(self._fate())
                 except (KolonyError, GaveUp) as error:
-                    self._record.failed.append(f"executor: {error!r}")
+                    self._record.fail("executor", error)
         finally:
             self._caller.hang_up()
 

@@ -36,6 +36,10 @@ class Site:
     record: Record
     chance: random.Random
 
+    def strike(self, name: str) -> None:
+        """Note that a fault happens now, which ends when the cluster is whole."""
+        self._fault = self.record.strike(name, lasting=True)
+
     async def leader(self) -> Server:
         """The server that leads."""
         servers = {server.name: server for server in self.servers}
@@ -54,7 +58,7 @@ class Site:
 
         async def works() -> bool:
             ready = sum(server.is_ready for server in self.servers)
-            return 2 * ready > len(self.servers) and self.record.recovery(self.record.faults[-1]) is not None
+            return 2 * ready > len(self.servers) and self.record.recovery(self._fault) is not None
 
         await self.leader()
         if not await until(works, _WHOLE_TIMEOUT):
@@ -69,14 +73,14 @@ class Site:
 async def kill_server(site: Site) -> None:
     """SIGKILL of a random server."""
     server = site.chance.choice(site.servers)
-    site.record.strike("SIGKILL of a random server")
+    site.strike("SIGKILL of a random server")
     server.send(signal.SIGKILL)
 
 
 async def kill_leader(site: Site) -> None:
     """SIGKILL of the leader."""
     leader = await site.leader()
-    site.record.strike("SIGKILL of the leader")
+    site.strike("SIGKILL of the leader")
     leader.send(signal.SIGKILL)
     await site.another_leads(leader)
 
@@ -84,7 +88,7 @@ async def kill_leader(site: Site) -> None:
 async def stop_leader(site: Site) -> None:
     """SIGSTOP of the leader for longer than its lease, then SIGCONT."""
     leader = await site.leader()
-    site.record.strike("SIGSTOP of the leader, SIGCONT after its lease")
+    site.strike("SIGSTOP of the leader, SIGCONT after its lease")
     leader.send(signal.SIGSTOP)
     try:
         await asyncio.sleep(2.5)
@@ -97,7 +101,7 @@ async def stop_follower(site: Site) -> None:
     """SIGSTOP of a server that does not lead, for about as long as others wait for a sign of life, then SIGCONT."""
     leader = await site.leader()
     follower = site.chance.choice([server for server in site.servers if server is not leader])
-    site.record.strike("SIGSTOP of a follower, SIGCONT after a while")
+    site.strike("SIGSTOP of a follower, SIGCONT after a while")
     follower.send(signal.SIGSTOP)
     await asyncio.sleep(site.chance.uniform(1.4, 2.4))
     follower.send(signal.SIGCONT)
@@ -106,7 +110,7 @@ async def stop_follower(site: Site) -> None:
 async def cut_lease(site: Site) -> None:
     """The leader does not reach its lease, but the tables."""
     leader = await site.leader()
-    site.record.strike("leader cut from its lease, not from the tables")
+    site.strike("leader cut from its lease, not from the tables")
     leader.wire.refuse(Use.LEASE)
     await site.another_leads(leader)
     leader.wire.mend()
@@ -115,7 +119,7 @@ async def cut_lease(site: Site) -> None:
 async def cut_tables(site: Site) -> None:
     """The leader does not reach the tables, but its lease."""
     leader = await site.leader()
-    site.record.strike("leader cut from the tables, not from its lease")
+    site.strike("leader cut from the tables, not from its lease")
     leader.wire.refuse(Use.TABLES)
     await site.another_leads(leader)
     leader.wire.mend()
@@ -124,7 +128,7 @@ async def cut_tables(site: Site) -> None:
 async def hold_leader(site: Site) -> None:
     """What the leader sends arrives when another one leads."""
     leader = await site.leader()
-    site.record.strike("what the leader sends held until another leads")
+    site.strike("what the leader sends held until another leads")
     leader.wire.hold(Use.TABLES, Use.LEASE)
     await site.another_leads(leader)
     leader.wire.mend()
@@ -132,7 +136,7 @@ async def hold_leader(site: Site) -> None:
 
 async def kill_postgres(site: Site) -> None:
     """SIGKILL of PostgreSQL, and a new start."""
-    site.record.strike("SIGKILL of PostgreSQL, and a new start")
+    site.strike("SIGKILL of PostgreSQL, and a new start")
     await site.postgres.kill()
     await asyncio.sleep(site.chance.uniform(0, 0.5))
     await site.postgres.start()
@@ -142,7 +146,7 @@ async def stampede(site: Site) -> None:
     """Two thousand executors come, are all cut off, and come back at once."""
     async with site.herd.present():
         await _all_sent(site.herd)
-    site.record.strike(f"{SIZE:,} executors reconnecting at once")
+    site.strike(f"{SIZE:,} executors reconnecting at once")
     async with site.herd.present():
         await _all_sent(site.herd)
         await site.whole()
@@ -158,7 +162,7 @@ async def _all_sent(herd: Herd) -> None:
 
 async def slow_database(site: Site) -> None:
     """Everything between the servers and the database takes longer."""
-    site.record.strike("database slowed by 100 to 200 ms")
+    site.strike("database slowed by 100 to 200 ms")
     for server in site.servers:
         server.wire.delay(site.chance.uniform(0.05, 0.1))
     await asyncio.sleep(2)
@@ -169,7 +173,7 @@ async def slow_database(site: Site) -> None:
 async def lose_signals(site: Site) -> None:
     """The notifications of one server are held, or their connection is cut."""
     server = site.chance.choice(site.servers)
-    site.record.strike("notifications held or cut")
+    site.strike("notifications held or cut")
     if site.chance.random() < 0.5:
         server.wire.hold(Use.SIGNALS)
     else:
@@ -181,7 +185,7 @@ async def lose_signals(site: Site) -> None:
 async def replace_server(site: Site) -> None:
     """SIGTERM of a server, as in a rolling restart."""
     server = site.chance.choice(site.servers)
-    site.record.strike("SIGTERM of a server")
+    site.strike("SIGTERM of a server")
     server.send(signal.SIGTERM)
 
 

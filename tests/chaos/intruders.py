@@ -47,7 +47,7 @@ class Intruder:
                 try:
                     await way()
                 except (KolonyError, GaveUp, WrongReply) as error:
-                    self._record.failed.append(f"{way.__name__}: {error!r}")
+                    self._record.fail(way.__name__, error)
         finally:
             self._line.hang_up()
             self._other_line.hang_up()

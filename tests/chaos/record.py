@@ -53,6 +53,8 @@ class Fault:
 
     name: str
     at: float
+    lasting: bool = False
+    """Whether it happened to the cluster, and not to a client or a single connection."""
 
 
 @dataclass
@@ -92,13 +94,20 @@ class Record:
     def __post_init__(self) -> None:
         self._waiting: dict[str, asyncio.Event] = {}
 
+    def fail(self, what: str, error: Exception) -> None:
+        """Note a call that failed, and the last fault before."""
+        fault = next((fault for fault in reversed(self.faults) if fault.lasting), None)
+        since = f", {time.time() - fault.at:.1f} s after {fault.name}" if fault else ""
+        self.failed.append(f"{what}: {error!r}{since}")
+
     def breach(self, invariant: Invariant, text: str) -> None:
         """Note that something did not hold."""
         self.broken[invariant].append(text)
 
-    def strike(self, fault: str) -> None:
+    def strike(self, name: str, *, lasting: bool = False) -> Fault:
         """Note that a fault happens now."""
-        self.faults.append(Fault(fault, time.time()))
+        self.faults.append(Fault(name, time.time(), lasting))
+        return self.faults[-1]
 
     def assign(self, processid: str, attempt: int, given: Given) -> None:
         """Note an assignment that an executor was told of."""

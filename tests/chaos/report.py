@@ -11,7 +11,7 @@ from chaos.record import Invariant, Record
 
 ENOUGH_CALLS = 20_000
 ENOUGH_FAULTS = 5
-_EXAMPLES = 5
+_EXAMPLES = 12
 
 
 @dataclass(frozen=True)

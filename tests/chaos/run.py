@@ -64,7 +64,7 @@ class Plan:
     exclusive: bool = True
     sabotaged: str = ""
     """The safeguard that the servers lack."""
-    submitters: int = 8
+    submitters: int = 10
     slots: int = 40
     executors: int = 4
     intruders: int = 2
@@ -188,8 +188,9 @@ class Run:
                 await FAULTS[name](site)
                 await site.whole()
                 self._tell(name)
-            await asyncio.sleep(self._chance.uniform(0.1, 0.5))
+                await asyncio.sleep(self._chance.uniform(0.1, 0.9))
             rounds += 1
+            await asyncio.sleep(0.1)
 
         async def enough() -> bool:
             return self._record.acknowledged.total() >= plan.calls

@@ -62,7 +62,7 @@ class Submitter:
                 except Unknown:
                     colony.record.unknown += 1
                 except (KolonyError, GaveUp) as error:
-                    colony.record.failed.append(f"{submit.__name__}: {error!r}")
+                    colony.record.fail(submit.__name__, error)
                 if chance.random() < 0.1:
                     self._caller.wander()
                 await asyncio.sleep(self._pause * chance.uniform(0.5, 1.5))

@@ -124,6 +124,8 @@ class _Wire:
         return wire
 
     def send(self, frame: Frame) -> None:
+        if self._writer.transport.is_closing():
+            return  # whoever receives is about to learn that the connection broke
         body = _ENCODER.encode(frame)
         seal = _seal(self._own, next(self._sent), body)
         self._writer.write(len(body).to_bytes(_LENGTH) + seal + body)
@@ -264,8 +266,15 @@ class _Ticket:
     def __init__(self) -> None:
         self.gone = False
         self.given: Process[Raw] | None = None
-        """What it was given, as long as nobody was told."""
+        """What it was given and may not keep yet."""
         self.outcome: asyncio.Future[Process[Raw] | None] = asyncio.get_running_loop().create_future()
+
+    def left(self) -> Process[Raw] | None:
+        """The process that it was given, now that nobody will be told of it."""
+        outcome = self.outcome
+        if self.given is not None or not outcome.done() or outcome.cancelled() or outcome.exception():
+            return self.given
+        return outcome.result()
 
 
 class RelayLink:
@@ -303,8 +312,11 @@ class RelayLink:
         self._tickets[number] = ticket
         wire.send(Park(number, offer, executorid, timeout))
         watch = None if disconnected is None else Watch(disconnected, lambda: self._abandon(number))
+        told = False
         try:
-            return await ticket.outcome
+            process = await ticket.outcome
+            told = not ticket.gone
+            return process if told else None
         except asyncio.CancelledError:
             self._abandon(number)
             raise
@@ -312,11 +324,8 @@ class RelayLink:
             del self._tickets[number]
             if watch is not None:
                 watch.stop()
-            outcome = ticket.outcome
-            if ticket.given is not None:
-                self._give_back(ticket.given)
-            elif ticket.gone and not outcome.cancelled() and not outcome.exception() and (process := outcome.result()):
-                self._give_back(process)
+            if not told and (left := ticket.left()) is not None:
+                self._give_back(left)
 
     def _abandon(self, number: int) -> None:
         self._tickets[number].gone = True

@@ -182,7 +182,8 @@ class Lane:
     @property
     def pid(self) -> int:
         """What the database calls the session of this connection; 0 while there is none."""
-        return self._connection.info.backend_pid if self._connection is not None else 0
+        connection = self._connection
+        return 0 if connection is None or connection.closed else connection.info.backend_pid
 
     async def all(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """Run one query in a transaction of its own; its rows."""

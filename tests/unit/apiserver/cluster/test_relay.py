@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 from msgspec import Raw
 
 from kolony.crypto import Identity
@@ -108,3 +109,35 @@ async def test_a_process_whose_client_goes_away_before_it_may_be_told_goes_back(
 
     await ends.run(call)
     assert ends.returned == ["follower"]
+
+
+async def test_a_process_that_comes_when_the_server_stops_goes_back_and_is_not_told() -> None:
+    ends = Ends()
+
+    async def call(link: RelayLink) -> None:
+        waiting = asyncio.create_task(take(link))
+        await asyncio.wait_for(asyncio.shield(link._wire), 5)
+        await asyncio.sleep(0)
+        assert len(link) == 1
+        link.leave()
+        assert await waiting is None
+
+    await ends.run(call)
+    assert ends.returned == ["follower"]
+
+
+def test_a_call_on_a_connection_that_just_broke_is_parked_elsewhere() -> None:
+    """On the event loop of the servers, which refuses to write to a connection that is gone before anybody knows."""
+
+    async def at_turn(number: int, link: RelayLink) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        with pytest.raises(NotLeading):
+            await take(link)
+
+    async def call(link: RelayLink) -> None:
+        assert await take(link) == PROCESS
+        link._wire.result().close()
+        await asyncio.gather(*(at_turn(number, link) for number in range(10)))
+
+    uvloop.run(Ends().run(call))
