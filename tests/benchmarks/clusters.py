@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from connections import WrongReply
-from load import Timing
+from load import Timing, open_connections
 from report import PRODUCT, Figure, handoff_figures
 from servers import database
 from stage import Bench, product_target
@@ -90,13 +90,14 @@ async def failover(bench: Bench) -> list[Figure]:
             survivors = target.without(leader)
             queue = await _warm_queue(survivors)
             await queue.fill(bench.sizes.cycles)
-            os.kill(leader.pid, sent)
-            start = time.perf_counter()
-            # A leader that is told to stop may still hand out a little. What counts is assigned by another one.
-            while not await survivors.leads():
-                await queue.closes(1)
-            await queue.closes(1)
-            return time.perf_counter() - start
+            async with open_connections([survivors.servers[0].endpoint], 1) as [connection]:
+                os.kill(leader.pid, sent)
+                start = time.perf_counter()
+                # A leader that is told to stop may still hand out a little. What counts is assigned by another one.
+                while not await survivors.leads(connection):
+                    await queue.assign(connection)
+                await queue.assign(connection)
+                return time.perf_counter() - start
 
     seconds = await bench.interleaved("failover", {sent: partial(sample, sent) for sent in OUTAGES})
     return [

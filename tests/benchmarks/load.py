@@ -197,6 +197,12 @@ async def closes(endpoints: Endpoints, crew: Crew, count: int) -> Timing:
     return Timing(time.perf_counter() - start, latencies, ledger.ids())
 
 
+async def assign(connection: Connection, crew: Crew) -> None:
+    """Have a process assigned to the first executor."""
+    key = crew.executors[0]
+    _assigned(await connection.post(_ask(crew, key)), key)
+
+
 def workflow_spec(colony: str, parents: Sequence[Sequence[int]]) -> WorkflowSpec[Any]:
     """A workflow of numbered nodes; for each the numbers of its parents."""
     specs = [

@@ -17,6 +17,7 @@ from load import (
     EXECUTOR_TYPE,
     Crew,
     Timing,
+    assign,
     closes,
     cycle,
     function_spec,
@@ -127,16 +128,16 @@ class ProductTarget:
         """The other servers."""
         return ProductTarget([each for each in self.servers if each != server], self._owner)
 
-    async def leads(self) -> Server | None:
-        """The one of these servers that leads, as the first of them knows."""
-        async with open_connections(self._endpoints[:1], 1) as [connection]:
-            cluster = await connection.call(GetCluster(), self._owner, Cluster)
+    async def leads(self, connection: Connection) -> Server | None:
+        """The one of these servers that leads, as that behind a connection knows."""
+        cluster = await connection.call(GetCluster(), self._owner, Cluster)
         return next((each for each in self.servers if each.endpoint.port == cluster.leader.apiport), None)
 
     async def leader(self) -> Server:
         """The server that leads, which has to be one of these."""
-        if (leader := await self.leads()) is None:
-            raise WrongReply("none of the servers leads")
+        async with open_connections(self._endpoints[:1], 1) as [connection]:
+            if (leader := await self.leads(connection)) is None:
+                raise WrongReply("none of the servers leads")
         return leader
 
 
@@ -180,6 +181,10 @@ class ProductQueue(_ServerQueue):
         timing = await closes(self._endpoints, self._crew, count)
         await self._audit(closed=count)
         return timing
+
+    async def assign(self, connection: Connection) -> None:
+        """Assign a process, which stays with its executor."""
+        await assign(connection, self._crew)
 
     async def _statistics(self) -> Statistics:
         async with open_connections(self._endpoints, 1) as [connection]:
