@@ -1,4 +1,4 @@
-"""A stop on the way of a TCP connection, at which it can be cut, held, or changed."""
+"""A stop on the way of connections, at which they can be cut, changed, or fall silent without a word."""
 
 from __future__ import annotations
 
@@ -9,29 +9,47 @@ from typing import Self
 
 
 class Hop:
-    """Forwards connections to a port of this machine."""
+    """Forwards connections to a port of a machine, or to a Unix socket; all have the empty name."""
 
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._ends: set[asyncio.StreamWriter] = set()
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._to = host, port
         self._tasks: set[asyncio.Task[None]] = set()
-        self._passes = asyncio.Event()
-        self._passes.set()
+        self._ends: dict[asyncio.StreamWriter, str] = {}
+        self._silent: set[asyncio.StreamWriter] = set()
+        self._refused: set[str] = set()
         self.change: Callable[[bytes], bytes] = lambda data: data
-        """What becomes of data on its way to the port."""
+        """What becomes of data on its way there."""
 
     @property
     def port(self) -> int:
         return int(self._server.sockets[0].getsockname()[1])
 
-    def hold(self) -> None:
-        """Forward nothing more, without a word."""
-        self._passes.clear()
+    def connected(self, name: str = "") -> int:
+        """How many connections there are of a name."""
+        return len(self._named(name))
 
-    def cut(self) -> None:
-        """Break all connections."""
-        for end in self._ends:
+    def hold(self, name: str = "") -> int:
+        """Lose without a word whatever goes over the connections that there are of a name; how many they are."""
+        held = self._named(name)
+        self._silent.update(held)
+        return len(held)
+
+    def cut(self, name: str = "") -> None:
+        """Break the connections of a name, and refuse new ones until `mend`."""
+        self._refused.add(name)
+        for end in self._named(name):
             end.transport.abort()
+
+    def mend(self) -> None:
+        """Take all connections again."""
+        self._refused.clear()
+
+    def _named(self, name: str) -> list[asyncio.StreamWriter]:
+        return [end for end, each in self._ends.items() if each == name]
+
+    def _name(self, beginning: bytes) -> str:
+        """The name of a connection that begins like this."""
+        return ""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -49,23 +67,42 @@ class Hop:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up, upstream = await asyncio.open_connection("127.0.0.1", self._to)
-        ends = {writer, upstream}
-        self._ends |= ends
+        upstream: asyncio.StreamWriter | None = None
         try:
-            with contextlib.suppress(ConnectionError):
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._forward(reader, upstream, lambda data: self.change(data)))
-                    group.create_task(self._forward(up, writer, lambda data: data))
+            first = await reader.read(65536)
+            name = self._name(first)
+            if name in self._refused:
+                return
+            if self._host.startswith("/"):
+                up, upstream = await asyncio.open_unix_connection(self._host)
+            else:
+                up, upstream = await asyncio.open_connection(self._host, self._to)
+            upstream.write(self.change(first))
+            self._ends[writer] = name
+            ways = [
+                asyncio.create_task(self._forward(writer, reader, upstream, lambda data: self.change(data))),
+                asyncio.create_task(self._forward(writer, up, writer, lambda data: data)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
         finally:
-            self._ends -= ends
-            for end in ends:
-                end.transport.abort()
+            self._ends.pop(writer, None)
+            self._silent.discard(writer)
+            writer.transport.abort()
+            if upstream is not None:
+                upstream.transport.abort()
 
     async def _forward(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
+        self,
+        end: asyncio.StreamWriter,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        change: Callable[[bytes], bytes],
     ) -> None:
-        while data := await reader.read(65536):
-            await self._passes.wait()
-            writer.write(change(data))
-        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if end not in self._silent:
+                    writer.write(change(data))

@@ -67,7 +67,7 @@ async def pair(storage: Storage) -> AsyncIterator[Pair]:
     async with open_room(storage) as room:
         listener = RelayListener(SECRET, room.room.take, room.room.give_back)
         port = await listener.listen("127.0.0.1", 0)
-        async with Hop(port) as hop:
+        async with Hop("127.0.0.1", port) as hop:
             yield Pair(room, hop)
         await listener.close()
 
@@ -99,7 +99,7 @@ async def test_an_error_of_the_leader_is_told(pair: Pair, storage: Storage) -> N
         raise ServerError("no")
 
     listener = RelayListener(SECRET, fail, lambda process: None)
-    async with Hop(await listener.listen("127.0.0.1", 0)) as hop:
+    async with Hop("127.0.0.1", await listener.listen("127.0.0.1", 0)) as hop:
         link = Pair(pair.room, hop).link()
         with pytest.raises(ServerError, match="no"):
             await pair.take(link, await storage.add_executor("e"))
