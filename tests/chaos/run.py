@@ -223,7 +223,7 @@ def run(plan: Plan) -> Report:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(Run(plan, folder).run())
     shutil.rmtree(folder / "pg")
-    if report.is_clean:
+    if report.is_clean or plan.sabotaged:
         shutil.rmtree(folder)
     else:
         print(f"what the servers said is in {folder}")
