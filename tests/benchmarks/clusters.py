@@ -10,12 +10,16 @@ from functools import partial
 
 from connections import WrongReply
 from load import Timing, open_connections
+from queues import EXECUTORS
 from report import PRODUCT, Figure, handoff_figures
 from servers import database
 from stage import Bench, product_target
 from targets import ProductQueue, ProductTarget
 
 COUNTS = (1, 2, 4)
+CALLERS = 64
+"""Connections that submit, and executors, where several servers share them: as many for each as one has elsewhere."""
+
 OF_ONE_SERVER, EXCLUSIVE_OF_ONE_SERVER = 0.85, 0.7
 """Least share of one server's rate that several have together: where all assign, and where only the leader does."""
 
@@ -33,7 +37,7 @@ _SURVIVORS = 2
 
 
 async def servers(bench: Bench) -> list[Figure]:
-    """16 connections spread over the servers submit, and 16 executors drain what they submitted."""
+    """64 connections spread over the servers submit, and 64 executors drain what they submitted."""
 
     async def sample(count: int) -> tuple[Timing, Timing]:
         async with database(bench.dsn) as dsn, product_target(dsn, count) as target:
@@ -75,7 +79,7 @@ async def handoff_across(bench: Bench) -> list[Figure]:
 
     async def sample() -> list[float]:
         async with database(bench.dsn) as dsn, product_target(dsn, 2) as target:
-            return await (await _warm_queue(target)).handoffs(bench.sizes.handoffs)
+            return await (await _warm_queue(target, EXECUTORS)).handoffs(bench.sizes.handoffs)
 
     seconds = await bench.interleaved("handoff-across", {PRODUCT: sample})
     return handoff_figures("handoff-across", seconds, p50=HANDOFF_ACROSS)
@@ -121,9 +125,9 @@ async def _drain(bench: Bench, target: ProductTarget) -> float:
     return (await queue.cycle(bench.sizes.cycles)).rate
 
 
-async def _warm_queue(target: ProductTarget) -> ProductQueue:
-    """An empty queue, on servers that have done everything before."""
-    queue = await target.queue()
+async def _warm_queue(target: ProductTarget, callers: int = CALLERS) -> ProductQueue:
+    """An empty queue of so many executors and submitting connections, on servers that have done everything before."""
+    queue = await target.queue(callers, callers=callers)
     await queue.submit(_WARM_UP)
     await queue.cycle(_WARM_UP)
     return queue

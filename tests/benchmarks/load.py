@@ -112,8 +112,10 @@ def freshness() -> Freshness:
     return Freshness(time=time.time_ns(), nonce=secrets.token_hex(16))
 
 
-async def submit(endpoints: Endpoints, crew: Crew, count: int, *, fresh: bool = False) -> Timing:
-    """Submit ``count`` processes over 16 connections; the requests are signed before the clock starts."""
+async def submit(
+    endpoints: Endpoints, crew: Crew, count: int, *, fresh: bool = False, callers: int = CONNECTIONS
+) -> Timing:
+    """Submit ``count`` processes over so many connections; the requests are signed before the clock starts."""
     requests = enumerate(_submits(crew, range(count), fresh=fresh))
     ledger, latencies = _Ledger(), []
 
@@ -124,7 +126,7 @@ async def submit(endpoints: Endpoints, crew: Crew, count: int, *, fresh: bool = 
             latencies.append(time.perf_counter() - start)
             ledger.enter(_submitted(answer, number))
 
-    async with open_connections(endpoints, CONNECTIONS) as connections:
+    async with open_connections(endpoints, callers) as connections:
         seconds = await timed(one(connection) for connection in connections)
     return Timing(seconds, latencies, ledger.ids())
 

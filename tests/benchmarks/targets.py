@@ -60,13 +60,14 @@ class _Stored(msgspec.Struct):
 class _ServerQueue(Queue):
     """A colony on one or more servers, loaded over HTTP."""
 
-    def __init__(self, endpoints: Endpoints, crew: Crew) -> None:
+    def __init__(self, endpoints: Endpoints, crew: Crew, *, callers: int = CONNECTIONS) -> None:
         super().__init__()
         self._endpoints = endpoints
         self._crew = crew
+        self._callers = callers
 
     async def _submit(self, count: int, *, fresh: bool) -> Timing:
-        return await submit(self._endpoints, self._crew, count, fresh=fresh)
+        return await submit(self._endpoints, self._crew, count, fresh=fresh, callers=self._callers)
 
     async def _cycle(self, count: int, *, fresh: bool) -> Timing:
         timing = await cycle(self._endpoints, self._crew, count, fresh=fresh)
@@ -101,8 +102,8 @@ class ProductTarget:
     def _endpoints(self) -> Endpoints:
         return [server.endpoint for server in self.servers]
 
-    async def queue(self, executors: int = EXECUTORS) -> ProductQueue:
-        """An empty queue of a new colony with a user and approved executors."""
+    async def queue(self, executors: int = EXECUTORS, *, callers: int = CONNECTIONS) -> ProductQueue:
+        """An empty queue of a new colony with a user, who submits over so many connections, and approved executors."""
         name = _colony_name()
         colony, submitter = PrivateKey.generate(), PrivateKey.generate()
         crew = Crew(name, submitter, tuple(PrivateKey.generate() for _ in range(executors)))
@@ -122,7 +123,7 @@ class ProductTarget:
             async with asyncio.TaskGroup() as group:
                 for connection in connections:
                     group.create_task(enrol(connection))
-        return ProductQueue(self._endpoints, crew)
+        return ProductQueue(self._endpoints, crew, callers=callers)
 
     def without(self, server: Server) -> ProductTarget:
         """The other servers."""
