@@ -204,6 +204,28 @@ def test_an_argument_is_a_text(colony: Colony) -> None:
     assert get(colony, generatorid)["queuesize"] == 1
 
 
+def test_an_argument_is_packed_once_for_each_key(set_colony: Colony, clocked: ClockedServer) -> None:
+    generatorid, other = add(set_colony, trigger=100), add(set_colony, trigger=100, name="other")
+    bob = set_colony.add_executor("bob")
+
+    def again(key: PrivateKey, generatorid: str, arg: str, idempotencykey: str) -> None:
+        set_colony.rpc.ok("packgeneratormsg", key, generatorid=generatorid, arg=arg, idempotencykey=idempotencykey)
+
+    for _ in range(3):
+        again(set_colony.user_key, generatorid, "a", "1")
+    again(set_colony.user_key, generatorid, "b", "2")
+    again(set_colony.user_key, generatorid, "c", "")
+    again(set_colony.user_key, generatorid, "c", "")
+    again(bob, generatorid, "d", "1")
+    again(set_colony.user_key, other, "e", "1")
+    assert get(set_colony, generatorid)["queuesize"] == 5
+    assert get(set_colony, other)["queuesize"] == 1
+    # A submit has keys of its own.
+    assert set_colony.rpc.ok("submitfuncspecmsg", set_colony.user_key, spec=set_colony.spec(), idempotencykey="1")[
+        "processid"
+    ]
+
+
 def test_arguments_keep_the_order_in_which_each_client_packed(set_colony: Colony, clocked: ClockedServer) -> None:
     generatorid = add(set_colony, trigger=40)
 

@@ -119,9 +119,9 @@ class Submitter:
     async def _pack(self) -> None:
         colony = self._colony
         arg = colony.token()
-        message = PackGenerator(generatorid=colony.chance.choice(colony.generators), arg=arg)
+        message = PackGenerator(generatorid=colony.chance.choice(colony.generators), arg=arg, idempotencykey=arg)
         colony.record.packed[arg] = False
-        await self._caller.call(message, once=True)
+        await self._caller.call(message)
         colony.captured.append((self._caller.last, message))
         colony.record.packed[arg] = True
         colony.record.acknowledged["pack"] += 1

@@ -77,7 +77,12 @@ async def find(context: Context, message: wire.GetGenerators) -> list[Generator]
 
 async def pack(context: Context, message: wire.PackGenerator) -> None:
     """Add an argument; it waits until a workflow takes it."""
-    stored = Pack(generatorid=message.generatorid, arg=message.arg)
+    stored = Pack(
+        generatorid=message.generatorid,
+        arg=message.arg,
+        initiatorid=context.caller.identity,
+        idempotencykey=message.idempotencykey,
+    )
     if not await context.parts.packs.pack(stored, context.parts.clock.now()):
         raise missing(message.failure)
 

@@ -23,6 +23,8 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
 
     generatorid: str
     arg: str
+    initiatorid: str = ""
+    idempotencykey: str = ""
 
 
 class DueGenerator(NamedTuple):
@@ -41,7 +43,7 @@ class PackWrites:
         self._packs: Batch[tuple[Pack, datetime], bool] = Batch(self._store)
 
     async def pack(self, pack: Pack, now: datetime) -> bool:
-        """Store an argument; false when the generator is gone."""
+        """Store an argument, unless its key was used for it before; false when the generator is gone."""
         return await self._packs.add((pack, now))
 
     async def finish(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from msgspec.structs import replace
 
 from kolony.model.generators import Generator
@@ -45,12 +47,12 @@ class Generators(Api[M]):
         return await self._call(GetGenerators(colonyname=self._colony(colony), count=count), key)
 
     @method
-    async def pack(self, generatorid: str, arg: str, *, key: Key | None = None) -> None:
-        """Add an argument; it ends in exactly one workflow (member).
-
-        Sent once: if the connection breaks before the reply comes, the argument may have been stored or not.
-        """
-        await self._call(PackGenerator(generatorid=generatorid, arg=arg), key, once=True)
+    async def pack(self, generatorid: str, arg: str, *, idempotencykey: str = "", key: Key | None = None) -> None:
+        """Add an argument; it ends in exactly one workflow, however often the connection breaks (member)."""
+        message = PackGenerator(
+            generatorid=generatorid, arg=arg, idempotencykey=idempotencykey or secrets.token_hex(16)
+        )
+        await self._call(message, key)
 
     @method
     async def remove(self, generatorid: str, *, key: Key | None = None) -> None:

@@ -38,12 +38,13 @@ class GetGenerators(Message[list[Generator]], tag="getgeneratorsmsg"):
 
 
 class PackGenerator(Message[None], tag="packgeneratormsg"):
-    """Add an argument to a generator (approved member)."""
+    """Add an argument to a generator, once for each idempotency key (approved member)."""
 
     failure = "Failed to increment generator"
     malformed = "Failed to inc generator, invalid JSON"
     generatorid: str = ""
     arg: str = ""
+    idempotencykey: str = ""
 
 
 class RemoveGenerator(Message[None], tag="removegeneratormsg"):

@@ -127,3 +127,12 @@ async def test_packing_costs_the_same_however_much_waits(site: Site) -> None:
     await together(*(pack(site, parts, generatorid, str(number)) for number in range(2_000)))
     assert [row["number"] for row in await site.rows("select number from packs order by number")] == [*range(1, 2_001)]
     assert sorted(map(int, await waiting(site))) == [*range(2_000)]
+
+
+async def test_calls_with_one_key_that_come_together_pack_once(site: Site) -> None:
+    parts = await site.server()
+    generatorid = await add(site, parts)
+    message = PackGenerator(generatorid=generatorid, arg="a", idempotencykey="k")
+    await together(*(site.call(parts, rules.pack, message) for _ in range(20)))
+    assert await waiting(site) == ["a"]
+    assert await site.value("select packed from generator_queues") == 1

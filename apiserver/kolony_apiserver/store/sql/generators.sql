@@ -40,21 +40,34 @@ limit %(count)s;
 -- remove_generator: delete a generator with what waits in it.
 delete from generators where generatorid = %(generatorid)s and colonyname = %(colony)s;
 
--- pack_generators: append a batch of arguments to their generators, numbered in the order of the batch; says which of
--- them were stored. Several queues are locked in the order of their keys, so that nobody waits in a circle.
+-- pack_generators: append a batch of arguments to their generators, numbered in the order of the batch; says of which
+-- the generator is there. Several queues are locked in the order of their keys, so that nobody waits in a circle. An
+-- argument with an idempotency key is stored once for its generator and caller.
 with call as materialized (
-    select no, generatorid, arg from json_to_recordset(%(calls)s::json) as c (no integer, generatorid text, arg text)
+    select *
+    from json_to_recordset(%(calls)s::json) as c (
+        no integer, generatorid text, arg text, initiatorid text, idempotencykey text
+    )
 ), queue as materialized (
-    select generatorid, packed
+    select generatorid, colonyname, packed
     from generator_queues
     where generatorid in (select generatorid from call)
     order by generatorid
     for no key update
-), pack as materialized (
-    select c.no, c.generatorid, c.arg,
-           q.packed + row_number() over (partition by c.generatorid order by c.no) as number
+), claimed as (
+    insert into submissions (colonyname, initiatorid, idempotencykey, processids, submitted)
+    select q.colonyname, c.initiatorid, 'pack ' || c.generatorid || ' ' || c.idempotencykey, array[c.no::text], %(now)s
     from call c
     join queue q using (generatorid)
+    where c.idempotencykey <> ''
+    order by 1, 2, 3
+    on conflict do nothing
+    returning processids[1]::integer as no
+), pack as materialized (
+    select c.generatorid, c.arg, q.packed + row_number() over (partition by c.generatorid order by c.no) as number
+    from call c
+    join queue q using (generatorid)
+    where c.idempotencykey = '' or c.no in (select no from claimed)
 ), stored as (
     insert into packs (generatorid, number, arg) select generatorid, number, arg from pack
 ), counted as (
@@ -68,7 +81,7 @@ with call as materialized (
     from (select generatorid, max(number) as last from pack group by generatorid) p
     where q.generatorid = p.generatorid
 )
-select no from pack;
+select no from call join queue using (generatorid);
 
 -- find_due_generators: generators that have enough arguments, or have waited long enough with fewer, after the last one
 -- found.
