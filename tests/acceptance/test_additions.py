@@ -77,6 +77,16 @@ def test_a_close_in_an_old_attempt_is_refused(reassigned: Reassigned, msgtype: s
     assert reassigned.read()["state"] == {"closesuccessfulmsg": 2, "closefailedmsg": 3}[msgtype]
 
 
+def test_output_of_an_old_attempt_is_refused(reassigned: Reassigned) -> None:
+    refusal = reassigned.close("setoutputmsg", attempt=1, out=["stale"])
+    assert refusal.status == 403
+    assert refusal.message.endswith("attempt 1 is over, the process is in attempt 2")
+    assert reassigned.read()["out"] == []
+    assert reassigned.close("setoutputmsg", attempt=2, out=["new"]).status == 200
+    assert reassigned.close("setoutputmsg", out=["newest"]).status == 200
+    assert reassigned.read()["out"] == ["newest"]
+
+
 def test_a_close_without_an_attempt_is_checked_by_identity(reassigned: Reassigned) -> None:
     other = reassigned.colony.add_executor("e2")
     refusal = reassigned.colony.rpc.call("closesuccessfulmsg", other, processid=reassigned.processid, attempt=2)

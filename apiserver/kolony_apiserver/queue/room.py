@@ -493,6 +493,10 @@ class WaitingRoom:
         """Stop claiming for a colony."""
         self._paused.add(colonyname)
 
+    def is_paused(self, colonyname: str) -> bool:
+        """Whether nothing is claimed for a colony, as far as this server has heard."""
+        return colonyname in self._paused
+
     def resume(self, colonyname: str) -> None:
         """Claim for a colony again."""
         self._paused.discard(colonyname)

@@ -53,7 +53,7 @@ async def assign(context: Context, message: wire.AssignProcess[Raw]) -> Process[
         # After those who submitted it are answered: subscribers hear of its states in their order.
         asyncio.get_running_loop().call_soon(parts.hub.publish, process)
         return process
-    if not await context.store.assignments.is_paused(message.colonyname):
+    if not parts.room.is_paused(message.colonyname):
         raise NotFound("No process available for assignment")
     if message.timeout < 0:
         raise Unavailable(f"No processes available: {_PAUSED}")

@@ -289,6 +289,10 @@ async def _refusable(context: Context, colony: ColonyName, processid: str, failu
 def _refuse_other_holder(context: Context, process: Process[Raw], failure: str, attempt: int | None) -> None:
     if process.assignedexecutorid != context.caller.identity:
         raise Forbidden(f"{failure}, not allowed to close process as {_word(failure)}")
+    _refuse_other_attempt(process, failure, attempt)
+
+
+def _refuse_other_attempt(process: Process[Raw], failure: str, attempt: int | None) -> None:
     if attempt is not None and attempt != process.attempt:
         raise Forbidden(f"{failure}, attempt {attempt} is over, the process is in attempt {process.attempt}")
 
@@ -301,12 +305,13 @@ async def set_output(context: Context, message: wire.SetOutput[Raw]) -> None:
     """Replace the output of a process that the caller runs; an empty one changes nothing."""
     caller = context.caller.identity
     if message.out and await context.store.processes.set_output(
-        context.colony, message.processid, executorid=caller, output=message.out
+        context.colony, message.processid, executorid=caller, attempt=message.attempt, output=message.out
     ):
         return
     process = await _refusable(context, context.colony, message.processid, message.failure)
     if process.assignedexecutorid != caller:
         raise Forbidden("Failed to close process as successful, not allowed to close process as successful")
+    _refuse_other_attempt(process, message.failure, message.attempt)
     if process.state != ProcessState.RUNNING:
         raise Forbidden(f"{message.failure}, process is not running")
 

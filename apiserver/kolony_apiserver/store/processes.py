@@ -300,13 +300,16 @@ class Processes(Repository):
             query, process_from, colony=colony, executortype=executortype, state=state, since=since, count=count
         )
 
-    async def set_output(self, colony: str, processid: str, *, executorid: str, output: list[Raw]) -> bool:
-        """Replace the output of a running process; false when this executor does not run it."""
+    async def set_output(
+        self, colony: str, processid: str, *, executorid: str, attempt: int | None, output: list[Raw]
+    ) -> bool:
+        """Replace the output of a running process; false when this executor does not run it, or in another attempt."""
         changed = await self.session.run(
             "set_process_output",
             colony=colony,
             processid=processid,
             executorid=executorid,
+            attempt=attempt,
             output=msgspec.json.encode(output).decode(),
         )
         return changed > 0

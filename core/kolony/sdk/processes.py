@@ -164,9 +164,11 @@ class Processes(Api[M]):
         await self._call(CloseFailed(processid=processid, errors=list(errors), attempt=attempt), key)
 
     @method
-    async def set_output(self, processid: str, out: Iterable[Any], *, key: Key | None = None) -> None:
-        """Replace the output of a running process (the executor that runs it)."""
-        await self._call(SetOutput(processid=processid, out=list(out)), key)
+    async def set_output(
+        self, processid: str, out: Iterable[Any], *, attempt: int | None = None, key: Key | None = None
+    ) -> None:
+        """Replace the output of a running process (the executor that runs it, in this attempt if one is named)."""
+        await self._call(SetOutput(processid=processid, out=list(out), attempt=attempt), key)
 
     @method
     async def cancel(self, processid: str, *, key: Key | None = None) -> None:

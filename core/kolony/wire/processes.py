@@ -95,11 +95,12 @@ class CloseFailed(Message[None], tag="closefailedmsg"):
 
 
 class SetOutput(Message[None], Generic[V], tag="setoutputmsg"):
-    """Replace the output of a running process (the executor that runs it)."""
+    """Replace the output of a running process (the executor that runs it, in this ``attempt`` if it names one)."""
 
     failure = "Failed to set output"
     processid: str = ""
     out: list[V] | None = None
+    attempt: Int64 | None = None
 
 
 class CancelProcess(Message[None], tag="cancelprocessmsg"):

@@ -198,7 +198,8 @@ select no, colonyname, executortype, submissiontime, starttime, endtime from clo
 
 -- set_process_output: replace the output of a running process by the executor that holds it.
 update processes set output = %(output)s
-where processid = %(processid)s and colonyname = %(colony)s and state = 1 and executorid = %(executorid)s;
+where processid = %(processid)s and colonyname = %(colony)s and state = 1 and executorid = %(executorid)s
+  and (%(attempt)s::bigint is null or attempt = %(attempt)s);
 
 -- cancel_process: cancel a process of no workflow that waits or runs.
 with before as (

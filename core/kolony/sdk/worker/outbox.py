@@ -25,9 +25,10 @@ _MOST_PENDING = 1024 * 1024
 class Outbox:
     """Log lines and output of one process. Anything may be put in from any thread; nothing there waits."""
 
-    def __init__(self, client: AsyncClient, processid: str) -> None:
+    def __init__(self, client: AsyncClient, processid: str, attempt: int | None = None) -> None:
         self._client = client
         self._processid = processid
+        self._attempt = attempt
         self._loop = asyncio.get_running_loop()
         self._something = asyncio.Event()
         self._closed = asyncio.Event()
@@ -80,7 +81,7 @@ class Outbox:
                 await self._client.logs.add(self._processid, "\n".join(lines))
                 lines = []
             if out is not None:
-                await self._client.processes.set_output(self._processid, out)
+                await self._client.processes.set_output(self._processid, out, attempt=self._attempt)
         except (ConnectionLost, Unavailable) as error:
             logger.warning("the server is away, the log of process %s waits: %s", self._processid, error)
             self._put_back(lines, out)

@@ -34,7 +34,7 @@ class FakeClient:
         self.entries.append(message)
         self.arrived.set()
 
-    async def set_output(self, processid: str, out: list[Any]) -> None:
+    async def set_output(self, processid: str, out: list[Any], *, attempt: int | None) -> None:
         self.outputs.append(out)
 
     @property
