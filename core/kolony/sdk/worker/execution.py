@@ -45,7 +45,7 @@ async def execute(client: AsyncClient, process: Process, offer: Offer | None) ->
     if offer is None:
         await close(client, process, Failure([f"this executor has no function named {process.spec.funcname!r}"]))
         return
-    outbox = Outbox(client, process.processid, process.attempt)
+    outbox = Outbox(client, process.processid, process.attempt or None)
     shipping = asyncio.create_task(outbox.ship())
     current = RunningProcess(process, outbox)
     try:
