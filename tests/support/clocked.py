@@ -30,6 +30,9 @@ from kolony_apiserver.web.listener import Listener
 T = TypeVar("T")
 Scan = Callable[[Parts, int], Awaitable[None]]
 
+WORK_TIMEOUT = 120.0
+"""Seconds for work on the thread of a server, which may be thousands of calls on a busy machine."""
+
 
 class SetClock:
     """A clock that stands until it is moved."""
@@ -138,7 +141,7 @@ class ClockedServer:
         async def done() -> T:
             return await work(self.parts)
 
-        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(START_TIMEOUT)
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(WORK_TIMEOUT)
 
     def ask_all(self, messages: list[dict[str, Any]], key: PrivateKey) -> list[Any]:
         """Send calls that have to succeed, a hundred at a time, without a connection for each; their payloads."""

@@ -64,11 +64,12 @@ class Queue(asyncio.Queue[Process[Raw]]):
     def __init__(self, made: datetime) -> None:
         super().__init__(BACKLOG)
         self.made = made
-        self._known: dict[tuple[str, int, int], None] = {}
+        self._known: dict[tuple[str, int, int, bool], None] = {}
 
     def deliver(self, process: Process[Raw]) -> None:
         """Add an event, unless it was delivered before."""
-        event = (process.processid, process.state, process.attempt)
+        # A process waits twice in one attempt: for its parents, and when they have ended.
+        event = (process.processid, process.state, process.attempt, process.waitforparents)
         if event in self._known:
             return
         self._known[event] = None

@@ -103,6 +103,7 @@ HOT: dict[str, dict[str, Any]] = {
         "seats": json.dumps(SEATS),
         "searches": json.dumps(SEARCHES),
         "now": NOW,
+        "term": 0,
     },
     "release_process": {"processid": "p120001", "attempt": 0},
     "close_processes": {"calls": json.dumps(CALLS), "now": NOW},
@@ -133,7 +134,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "find_started_since": COLONY | RECENT | {"since": SOON + timedelta(hours=8, minutes=5)},
     "find_ended_since": COLONY | RECENT | {"since": SOON + timedelta(hours=7, minutes=35)},
     "find_submission": COLONY | {"initiatorid": "initiator", "key": "key7"},
-    "set_process_output": COLONY | {"processid": "p120001", "executorid": "id1", "output": "[]"},
+    "set_process_output": COLONY
+    | {"processid": "p120001", "executorid": "id1", "attempt": 0, "output": "[]"},
     "cancel_process": COLONY | {"processid": "p7", "now": NOW},
     "remove_process": COLONY | {"processid": "p7"},
     "add_attribute": {
